@@ -1,0 +1,1 @@
+"""The processes: apiserver, watchfanout, controllers, and local, which starts them on one machine."""

@@ -1,0 +1,175 @@
+"""Strategy: what differs between kinds on the write path. One subclass a kind, in kinds/.
+
+The generic flow (handlers/) calls the hooks in this order:
+
+    create: decode → default → [mutating admission → default] → prepare_for_create →
+            metadata rules + validate_create → [validating admission] → allocate → storage
+    update: decode → default → [mutating admission → default] → prepare_for_update →
+            metadata rules + validate_update → [validating admission] → allocate → storage
+
+Objects are plain dicts in the API's JSON form, decoded (types are right, unknown fields
+are gone, zero values are left out where Go's omitempty leaves them out). Hooks change the
+new object in place and never the old one.
+Source of the shape: kube-apiserver v1.36.2, apiserver/pkg/registry/rest (create.go, update.go).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from services.apiserver.errors import Cause
+from services.apiserver.requestinfo import RequestInfo, UserInfo
+
+Object = dict[str, Any]
+"""An API object as decoded JSON."""
+
+
+class Lookup(Protocol):
+    """Reads other objects, from the watch cache; what admission and validation may see."""
+
+    def get(self, group: str, resource: str, namespace: str, name: str) -> Object | None:
+        """Return a decoded copy of an object (storage version), None if it is not there."""
+        ...
+
+    def list(self, group: str, resource: str, namespace: str = "") -> list[Object]:
+        """Return decoded copies of all objects of a namespace ("" = all namespaces)."""
+        ...
+
+
+@dataclass(slots=True)
+class WriteContext:
+    """What the hooks may know of the request besides the object.
+
+    `now` is the request's time in RFC 3339 with seconds (UTC, Z). `warnings` become Warning
+    headers; append texts without quoting.
+    """
+
+    info: RequestInfo
+    user: UserInfo
+    now: str
+    lookup: Lookup
+    dry_run: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+
+class Strategy:
+    """The generic kind: metadata rules only. Kinds override what differs."""
+
+    create_on_update = False
+    """PUT on a missing name creates it (201) instead of 404."""
+    unconditional_update = True
+    """PUT without resourceVersion is allowed; otherwise 422 at metadata.resourceVersion."""
+    has_generation = False
+    """metadata.generation is the server's: 1 at creation, +1 when the spec changes."""
+    returns_deleted_object = False
+    """DELETE answers with the object instead of a Success Status."""
+    has_status = False
+    """Has a status that only the status subresource may write."""
+
+    def default(self, obj: Object) -> None:
+        """Fill in the kind's defaults (versioned defaulting); must be idempotent."""
+
+    def prepare_for_create(self, ctx: WriteContext, obj: Object) -> None:
+        """Drop what clients may not set. The base drops the status and sets the generation."""
+        if self.has_status:
+            obj.pop("status", None)
+        if self.has_generation:
+            obj["metadata"]["generation"] = 1
+
+    def validate_create(self, ctx: WriteContext, obj: Object) -> list[Cause]:
+        """Return the kind's own field errors; metadata has been checked by the caller."""
+        return []
+
+    def warn_on_create(self, ctx: WriteContext, obj: Object) -> list[str]:
+        return []
+
+    def prepare_for_update(self, ctx: WriteContext, obj: Object, old: Object) -> None:
+        """Carry over what this endpoint may not change. The base keeps the old status, and
+        raises the generation when `generation_moves`."""
+        if self.has_status:
+            keep(obj, old, "status")
+        if self.has_generation:
+            generation = old["metadata"].get("generation", 0)
+            moved = self.generation_moves(obj, old)
+            obj["metadata"]["generation"] = generation + 1 if moved else generation
+
+    def generation_moves(self, obj: Object, old: Object) -> bool:
+        """Whether this update raises metadata.generation. The base: the spec changed."""
+        return bool(obj.get("spec") != old.get("spec"))
+
+    def validate_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[Cause]:
+        return []
+
+    def warn_on_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[str]:
+        return []
+
+    def validate_name(self, name: str) -> list[str]:
+        """Return what is wrong with metadata.name (messages); a DNS subdomain by default."""
+        from services.apiserver.validation.names import dns1123_subdomain
+
+        return dns1123_subdomain(name)
+
+    def allocate(
+        self, ctx: WriteContext, obj: Object, old: Object | None
+    ) -> AbstractAsyncContextManager[None]:
+        """Reserve what must be unique across objects (addresses, ports) around the write.
+
+        Entered after validation; may change `obj`; if the body raises, the reservation is
+        given back. Not entered for deletions; see `after_delete`.
+        """
+        return nullcontext()
+
+    async def after_delete(self, ctx: WriteContext, obj: Object) -> None:
+        """Give back what `allocate` reserved; called once the object is gone from storage."""
+
+    def grace_period_s(self, ctx: WriteContext, obj: Object, requested: int | None) -> int:
+        """Return the seconds of graceful deletion; 0 removes the object at once."""
+        return 0
+
+    def subresources(self) -> Mapping[str, UpdateSubresource]:
+        """Return the subresources that read and write the object itself: status, resize, ..."""
+        return {"status": StatusSubresource(self)} if self.has_status else {}
+
+
+class UpdateSubresource:
+    """A subresource that shows the whole object and may change a part of it."""
+
+    def __init__(self, strategy: Strategy) -> None:
+        self.strategy = strategy
+
+    def prepare_for_update(self, ctx: WriteContext, obj: Object, old: Object) -> None:
+        """Reset all that this subresource may not change to `old`."""
+
+    def validate_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[Cause]:
+        return []
+
+    def warn_on_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[str]:
+        return []
+
+
+class StatusSubresource(UpdateSubresource):
+    """/status: the status and, for most kinds, metadata; everything else stays."""
+
+    def prepare_for_update(self, ctx: WriteContext, obj: Object, old: Object) -> None:
+        for name in [name for name in obj if name not in ("status", "metadata")]:
+            del obj[name]
+        for name, value in old.items():
+            if name not in ("status", "metadata"):
+                obj[name] = value
+        if self.strategy.has_generation:
+            keep(obj["metadata"], old["metadata"], "generation")
+
+
+def keep(obj: Object, old: Object, *names: str) -> None:
+    """Make the fields `names` of `obj` what they are in `old`, absent where they are absent."""
+    for name in names:
+        if name in old:
+            obj[name] = old[name]
+        else:
+            obj.pop(name, None)
+
+
+StrategyFactory = Callable[[], Strategy]

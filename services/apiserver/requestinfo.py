@@ -1,0 +1,44 @@
+"""RequestInfo: what a request's method, path and query say it wants.
+
+Source: kube-apiserver v1.36.2, apiserver/pkg/endpoints/request/requestinfo.go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RequestInfo:
+    """The parsed request.
+
+    `verb` is get, list, watch, create, update, patch, delete or deletecollection for a
+    resource request, and the lower-case HTTP method for any other.
+    `namespace` is "" for cluster-scoped and all-namespaces requests; for /namespaces/NAME it
+    is NAME. `name` is "" where none is given.
+    """
+
+    is_resource_request: bool
+    path: str
+    verb: str
+    api_prefix: str = ""
+    group: str = ""
+    version: str = ""
+    namespace: str = ""
+    resource: str = ""
+    subresource: str = ""
+    name: str = ""
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UserInfo:
+    """Who asks, as authentication found it."""
+
+    name: str
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def extra_as_dict(self) -> dict[str, list[str]]:
+        return {key: list(values) for key, values in self.extra}
