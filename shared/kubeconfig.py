@@ -1,0 +1,124 @@
+"""Kubeconfig files: where the API server is and who asks.
+
+Read are the parts that kubectl's own files use for a server: certificate authority, bearer
+token (or a file with one), client certificate. Exec plug-ins and auth providers are refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ssl
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+class KubeconfigError(ValueError):
+    """The file cannot be used; the message is one line and names the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterAccess:
+    """One context of a kubeconfig. `None` means not given; certificates are PEM."""
+
+    server: str
+    """URL without a trailing slash."""
+    ca: bytes | None = None
+    tls_server_name: str | None = None
+    skip_tls_verify: bool = False
+    token: str | None = None
+    token_file: Path | None = None
+    client_certificate: bytes | None = None
+    client_key: bytes | None = None
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """Return the TLS settings, or None for a plain http:// server."""
+        if not self.server.startswith("https://"):
+            return None
+        context = ssl.create_default_context(cadata=self.ca.decode() if self.ca else None)
+        if self.skip_tls_verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if self.client_certificate and self.client_key:
+            # Python's ssl loads key pairs from files only.
+            with tempfile.NamedTemporaryFile(prefix="kubefan-", suffix=".pem") as pair:
+                pair.write(self.client_certificate.rstrip() + b"\n" + self.client_key)
+                pair.flush()
+                context.load_cert_chain(pair.name)
+        return context
+
+
+def load(path: Path) -> ClusterAccess:
+    """Read the current context of the kubeconfig at `path`.
+
+    Raises:
+        KubeconfigError: the file is missing, is not YAML, or lacks what it refers to.
+    """
+    try:
+        document = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise KubeconfigError(f"kubeconfig {path}: {_reason(error)}") from error
+    except yaml.YAMLError as error:
+        raise KubeconfigError(f"kubeconfig {path}: not YAML") from error
+    if not isinstance(document, Mapping):
+        raise KubeconfigError(f"kubeconfig {path}: not a kubeconfig")
+    try:
+        return _current_context(document, base=path.parent)
+    except KubeconfigError as error:
+        raise KubeconfigError(f"kubeconfig {path}: {error}") from error
+    except OSError as error:
+        raise KubeconfigError(f"kubeconfig {path}: {_reason(error)}") from error
+
+
+def _current_context(document: Mapping[str, Any], *, base: Path) -> ClusterAccess:
+    context = _named(document, "contexts", document.get("current-context"), "context")
+    cluster = _named(document, "clusters", context.get("cluster"), "cluster")
+    user = _named(document, "users", context["user"], "user") if context.get("user") else {}
+    for key in ("exec", "auth-provider"):
+        if key in user:
+            raise KubeconfigError(f"user {context['user']!r}: {key} is not supported")
+    server = cluster.get("server")
+    if not isinstance(server, str) or not server.startswith(("https://", "http://")):
+        raise KubeconfigError(f"cluster {context.get('cluster')!r}: server is not a URL")
+    token_file = user.get("tokenFile")
+    return ClusterAccess(
+        server=server.rstrip("/"),
+        ca=_data(cluster, "certificate-authority", base),
+        tls_server_name=cluster.get("tls-server-name"),
+        skip_tls_verify=bool(cluster.get("insecure-skip-tls-verify")),
+        token=user.get("token"),
+        token_file=base / token_file if token_file else None,
+        client_certificate=_data(user, "client-certificate", base),
+        client_key=_data(user, "client-key", base),
+    )
+
+
+def _named(document: Mapping[str, Any], key: str, name: Any, field: str) -> Mapping[str, Any]:
+    for entry in document.get(key) or ():
+        if isinstance(entry, Mapping) and entry.get("name") == name:
+            value = entry.get(field)
+            return value if isinstance(value, Mapping) else {}
+    raise KubeconfigError(f"no {field} named {name!r}")
+
+
+def _data(section: Mapping[str, Any], key: str, base: Path) -> bytes | None:
+    """Return KEY-data decoded, else the content of the file KEY names."""
+    if encoded := section.get(f"{key}-data"):
+        try:
+            return base64.b64decode(encoded, validate=True)
+        except (binascii.Error, ValueError, TypeError) as error:
+            raise KubeconfigError(f"{key}-data is not base64") from error
+    if name := section.get(key):
+        return (base / str(name)).read_bytes()
+    return None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
