@@ -17,8 +17,8 @@ class Selection:
     kube-apiserver shows it to selectors ("" or "false" or "0").
     """
 
-    labels: Mapping[str, str] = field(default=NOTHING)
-    fields: Mapping[str, str] = field(default=NOTHING)
+    labels: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    fields: Mapping[str, str] = field(default_factory=lambda: NOTHING)
 
 
 NO_SELECTION = Selection()

@@ -1,0 +1,97 @@
+"""Follows a store and writes its changes to an event log."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import cast
+
+from shared.eventlog.protocol import Entry, Event, EventLog
+from shared.fanout.errors import HistoryLost
+from shared.fanout.translate import Translator
+from shared.objects.extraction import Extractor
+from shared.storage.errors import Compacted
+from shared.storage.protocol import Change, ChangeBatch, Revision, Storage
+from shared.timeslice import TimeSlice
+
+
+class Follower:
+    """One watch on the store, one entry in the log for each batch of it.
+
+    Several may follow one store into one log: an append that the log has already is refused
+    there, and no harm.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        log: EventLog,
+        extractor: Extractor,
+        *,
+        prefix: bytes,
+        entry_limit_bytes: int = 2**20,
+    ) -> None:
+        """`entry_limit_bytes` splits a batch between commits: readers unpack an entry at once."""
+        self._storage = storage
+        self._log = log
+        self._prefix = prefix
+        self._entry_limit_bytes = entry_limit_bytes
+        self._translator = Translator(extractor)
+        self.revision = Revision(0)
+        """Everything up to it is in the log."""
+        self.events = 0
+        """How many events have been appended."""
+
+    def __repr__(self) -> str:
+        return f"<Follower at {self.revision}, {self.events} events, {self.skipped} skipped>"
+
+    @property
+    def skipped(self) -> int:
+        """How many values were passed over because they are not objects."""
+        return self._translator.skipped
+
+    async def run(self, *, after: Revision) -> None:
+        """Follow for ever.
+
+        Raises:
+            HistoryLost: the store has compacted what comes next.
+            ProtobufValue: the store holds values that can't be read.
+            StorageError, EventLogError: as they come; start again after `revision`.
+        """
+        self.revision = after
+        # The protocol promises a generator and says only iterator.
+        batches = cast(
+            "AsyncGenerator[ChangeBatch, None]", self._storage.watch(self._prefix, after=after)
+        )
+        try:
+            async with aclosing(batches):
+                async for batch in batches:
+                    await self._append(batch.changes, batch.revision)
+        except Compacted as error:
+            raise HistoryLost(self.revision) from error
+
+    async def _append(self, changes: Sequence[Change], revision: Revision) -> None:
+        time_slice = TimeSlice()
+        events: list[Event] = []
+        size_bytes = 0
+        last = self.revision
+        for change in changes:
+            # Only where a commit ends may an entry end.
+            if size_bytes >= self._entry_limit_bytes and change.revision > last:
+                await self._append_entry(last, events)
+                events, size_bytes = [], 0
+            last = change.revision
+            event = self._translator.event(change)
+            if event is not None:
+                events.append(event)
+                size_bytes += event.size_bytes
+            if time_slice.is_over():
+                await time_slice.give_way()
+        await self._append_entry(revision, events)
+
+    async def _append_entry(self, revision: Revision, events: list[Event]) -> None:
+        if revision <= self.revision:
+            return  # a watch that says again where it stands
+        await self._log.append(Entry(self.revision, revision, tuple(events)))
+        self.revision = revision
+        self.events += len(events)

@@ -1,0 +1,218 @@
+"""The watch cache of one resource: its objects, its recent past, its watchers."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Sequence
+
+from shared.eventlog.protocol import Event
+from shared.objects.cachedobject import CachedObject
+from shared.objects.keyspace import end_of_prefix
+from shared.storage.protocol import Revision
+from shared.watchcache.event import WatchEvent
+from shared.watchcache.history import History
+from shared.watchcache.watcher import BacklogLimits, EndReason, Matches, Progress, Watcher
+
+DEFAULT_BACKLOG = BacklogLimits()
+
+
+class ResourceCache:
+    """All objects under one key prefix. Nothing in here waits.
+
+    A *scope* is a prefix or a key: the resource's own prefix for all, with the namespace and a
+    slash behind it for one namespace, a whole key for one object.
+    """
+
+    def __init__(self, prefix: bytes, history: History, progress: Progress) -> None:
+        self.prefix = prefix
+        self.revision = history.oldest
+        """Of the last change in this resource; before any, of what it was loaded from."""
+        self._objects: dict[bytes, CachedObject] = {}
+        # A list beside the dict: scans and counts are one bisection, and the memory move of an
+        # insertion takes 3 us with 10 000 keys and 30 us with 100 000.
+        self._keys: list[bytes] = []
+        self._history = history
+        self._progress = progress
+        # By scope; a dict for its order and its quick removal.
+        self._watchers: dict[bytes, dict[Watcher, None]] = {}
+
+    def __repr__(self) -> str:
+        return (
+            f"<ResourceCache {self.prefix!r} at {self.revision}: {len(self)} objects, "
+            f"{self.watcher_count} watchers, {self._history!r}>"
+        )
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    @property
+    def keys(self) -> Sequence[bytes]:
+        """All keys in byte order; a view that changes with the cache."""
+        return self._keys
+
+    @property
+    def history(self) -> History:
+        return self._history
+
+    @property
+    def watcher_count(self) -> int:
+        return sum(map(len, self._watchers.values()))
+
+    def get(self, key: bytes) -> CachedObject | None:
+        return self._objects.get(key)
+
+    def scan(
+        self, prefix: bytes, *, start: bytes | None = None, limit: int = 0
+    ) -> list[CachedObject]:
+        """Return the objects under `prefix` from `start` (a full key, inclusive) on, in order.
+
+        `prefix` ends with a slash; `limit` 0 means all.
+        """
+        first, end = self._range(prefix, start)
+        if limit:
+            end = min(end, first + limit)
+        objects = self._objects
+        return [objects[key] for key in self._keys[first:end]]
+
+    def count(self, prefix: bytes, start: bytes | None = None) -> int:
+        """Return how many objects there are under `prefix` from `start` on."""
+        first, end = self._range(prefix, start)
+        return max(0, end - first)
+
+    def events_since(self, revision: Revision) -> list[WatchEvent]:
+        """Return every event after `revision`, oldest first.
+
+        Raises:
+            Expired: some of them are gone.
+        """
+        return self._history.since(revision)
+
+    def watch(
+        self,
+        *,
+        after: Revision | None,
+        scope: bytes | None = None,
+        matches: Matches | None = None,
+        backlog_limits: BacklogLimits = DEFAULT_BACKLOG,
+        on_ready: Callable[[], None] | None = None,
+    ) -> Watcher:
+        """Start a watch on `scope` (None: all) of what `matches` takes (None: everything).
+
+        With `after` it gets every later event; a revision the cache has not reached is fine, and
+        what comes up to it is dropped. Without, it begins with the present objects as ADDED, in
+        key order, at the cache's revision (its `start_revision`).
+
+        Raises:
+            Expired: the history does not reach back to `after`.
+        """
+        scope = self.prefix if scope is None else scope
+        initial = replay = None
+        if after is None:
+            if objects := self._in_scope(scope):
+                initial = (WatchEvent("ADDED", item) for item in objects)
+        else:
+            events = self._history.since(after)
+            if scope != self.prefix:
+                events = [event for event in events if event.object.key.startswith(scope)]
+                if not scope.endswith(b"/"):
+                    events = [event for event in events if event.object.key == scope]
+            replay = iter(events) if events else None
+        watcher = Watcher(
+            scope=scope,
+            matches=matches,
+            initial=initial,
+            replay=replay,
+            after=self._progress.revision if after is None else after,
+            progress=self._progress,
+            backlog_limits=backlog_limits,
+            on_ready=on_ready,
+            on_close=self._forget,
+        )
+        self._watchers.setdefault(scope, {})[watcher] = None
+        return watcher
+
+    def end_watchers(self, reason: EndReason) -> None:
+        """End all: the server stops, or the resource is served no more."""
+        for watchers in list(self._watchers.values()):
+            for watcher in list(watchers):
+                watcher.end(reason)
+
+    def apply(self, event: Event, parent: bytes) -> None:
+        """Take over one event of a key directly under `parent`, and hand it to the watchers."""
+        key = event.key
+        current = self._objects.get(key)
+        if current is not None:
+            key = current.key  # one copy of the key for all states of the object
+        seen = watch_event(event, key)
+        if event.type == "DELETED":
+            if current is not None:
+                del self._objects[key]
+                del self._keys[bisect_left(self._keys, key)]
+        else:
+            if current is None:
+                insort(self._keys, key)
+            self._objects[key] = seen.object
+        self.revision = event.revision
+        self._history.append(seen)
+        if self._watchers:
+            self._dispatch(seen, parent)
+
+    def load(self, objects: Iterable[CachedObject], history: History) -> None:
+        """Become what a snapshot says; the watchers end, as what came between is unknown."""
+        self.end_watchers(EndReason.EXPIRED)
+        self._objects = {item.key: item for item in objects}
+        self._keys = sorted(self._objects)
+        self._history = history
+        self.revision = history.oldest
+
+    def split(self, prefix: bytes) -> ResourceCache:
+        """Take what lies under `prefix` out of this one, as a resource of its own."""
+        taken = ResourceCache(
+            prefix,
+            self._history.split(lambda event: event.object.key.startswith(prefix)),
+            self._progress,
+        )
+        objects = self.scan(prefix)
+        taken.load(objects, taken.history)
+        first, end = self._range(prefix, None)
+        del self._keys[first:end]
+        for item in objects:
+            del self._objects[item.key]
+        taken.revision = self.revision  # of the last change here or elsewhere: rather too new
+        return taken
+
+    def _dispatch(self, event: WatchEvent, parent: bytes) -> None:
+        """Hand the event to those whose scope holds its key; never waits."""
+        by_scope = self._watchers
+        for scope in {self.prefix, parent, event.object.key}:
+            watchers = by_scope.get(scope)
+            if watchers:
+                for watcher in tuple(watchers):  # a slow one is ended, and so removed, meanwhile
+                    watcher.offer(event)
+
+    def _forget(self, watcher: Watcher) -> None:
+        watchers = self._watchers[watcher.scope]
+        del watchers[watcher]
+        if not watchers:
+            del self._watchers[watcher.scope]
+
+    def _in_scope(self, scope: bytes) -> list[CachedObject]:
+        if scope.endswith(b"/"):
+            return self.scan(scope)
+        item = self._objects.get(scope)
+        return [] if item is None else [item]
+
+    def _range(self, prefix: bytes, start: bytes | None) -> tuple[int, int]:
+        keys = self._keys
+        first = bisect_left(keys, prefix if start is None else max(prefix, start))
+        return first, bisect_left(keys, end_of_prefix(prefix))
+
+
+def watch_event(event: Event, key: bytes) -> WatchEvent:
+    """Return the event as history and watchers have it; `key` is the copy of its key to use."""
+    item = CachedObject(key, event.revision, event.prefix, event.body, event.selection)
+    previous = event.previous
+    if previous is None:
+        return WatchEvent(event.type, item)
+    left = CachedObject(key, event.revision, previous.prefix, previous.body, previous.selection)
+    return WatchEvent(event.type, item, WatchEvent("ADDED", item), WatchEvent("DELETED", left))
