@@ -1,0 +1,159 @@
+"""Decoding of the types that hold no fields: scalars, bytes, times, quantities, raw JSON."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Callable
+from typing import Any
+
+from services.apiserver.codec.mismatch import Mismatch
+from services.apiserver.values import duration, quantity, time
+
+TAKEN: dict[str, type] = {"string": str, "bool": bool}
+"""Types whose JSON values are taken as they are when the Python type is exactly this."""
+
+INTEGERS = {"int32": 32, "int64": 64, "int": 64, "uint32": 32, "uint64": 64}
+
+STRUCT_LIKE = frozenset({"time", "microtime", "duration", "quantity", "intorstring", "raw"})
+"""Go structs: omitempty never leaves them out, only a pointer or omitzero does."""
+
+ZEROS: dict[str, Any] = {
+    "string": "",
+    "bool": False,
+    "float64": 0,
+    "bytes": None,
+    "time": None,
+    "microtime": None,
+    "duration": "0s",
+    "quantity": "0",
+    "intorstring": 0,
+    "raw": None,
+    "schemaorbool": False,
+    "schemaorarray": None,
+    "schemaorstrings": None,
+} | dict.fromkeys(INTEGERS, 0)
+
+
+def copy_json(value: Any) -> Any:
+    """Return a copy of a JSON value that shares no dict or list with it."""
+    if type(value) is dict:
+        return {key: copy_json(item) for key, item in value.items()}
+    if type(value) is list:
+        return [copy_json(item) for item in value]
+    return value
+
+
+def _refuse(go_type: str) -> Callable[[Any, list[str]], Any]:
+    def decode(value: Any, _unknown: list[str]) -> Any:
+        raise Mismatch(value, go_type)
+
+    return decode
+
+
+def _integer(name: str) -> Callable[[Any, list[str]], Any]:
+    bits = INTEGERS[name]
+    unsigned = name.startswith("u")
+    low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+    def decode(value: Any, _unknown: list[str]) -> Any:
+        if type(value) is int and low <= value <= high:
+            return value
+        raise Mismatch(value, name)
+
+    return decode
+
+
+def _float(value: Any, _unknown: list[str]) -> Any:
+    if type(value) is float:
+        # Go prints a whole float64 without a fraction, up to 1e21.
+        return int(value) if value.is_integer() and abs(value) < 1e21 else value
+    if type(value) is int:
+        return value
+    raise Mismatch(value, "float64")
+
+
+def _bytes(value: Any, _unknown: list[str]) -> Any:
+    if type(value) is str:
+        text = (
+            value.replace("\n", "").replace("\r", "") if "\n" in value or "\r" in value else value
+        )
+        try:
+            data = binascii.a2b_base64(text, strict_mode=True)
+        except ValueError:  # binascii.Error is one; so is a text that is not ASCII
+            position = _illegal_byte(text)
+            raise Mismatch(message=f"illegal base64 data at input byte {position}") from None
+        return binascii.b2a_base64(data, newline=False).decode("ascii")
+    if type(value) is list and all(type(item) is int and 0 <= item < 256 for item in value):
+        return binascii.b2a_base64(bytes(value), newline=False).decode("ascii")
+    raise Mismatch(value, "[]uint8")
+
+
+def _illegal_byte(text: str) -> int:
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    body = text.rstrip("=")
+    for position, character in enumerate(body):
+        if character not in alphabet:
+            return position
+    return len(body)
+
+
+def _time(value: Any, _unknown: list[str]) -> Any:
+    if type(value) is not str:
+        raise Mismatch(value, "string")
+    try:
+        return time.canonical_time(value)
+    except time.TimeError as error:
+        raise Mismatch(message=str(error)) from None
+
+
+def _micro_time(value: Any, _unknown: list[str]) -> Any:
+    if type(value) is not str:
+        raise Mismatch(value, "string")
+    try:
+        return time.canonical_micro_time(value)
+    except time.TimeError as error:
+        raise Mismatch(message=str(error)) from None
+
+
+def _duration(value: Any, _unknown: list[str]) -> Any:
+    if type(value) is not str:
+        raise Mismatch(value, "string")
+    try:
+        return duration.canonical_duration(value)
+    except duration.DurationError as error:
+        raise Mismatch(message=str(error)) from None
+
+
+def _quantity(value: Any, _unknown: list[str]) -> Any:
+    if not isinstance(value, str | int | float):
+        raise Mismatch(message="unable to parse quantity's suffix")
+    try:
+        return quantity.canonical(value)
+    except quantity.QuantityError as error:
+        raise Mismatch(message=str(error)) from None
+
+
+def _int_or_string(value: Any, _unknown: list[str]) -> Any:
+    if type(value) is str:
+        return value
+    if type(value) is int and -(2**31) <= value < 2**31:
+        return value
+    raise Mismatch(value, "int32")
+
+
+def _raw(value: Any, _unknown: list[str]) -> Any:
+    return copy_json(value)
+
+
+DECODERS: dict[str, Callable[[Any, list[str]], Any]] = {
+    "string": _refuse("string"),
+    "bool": _refuse("bool"),
+    "float64": _float,
+    "bytes": _bytes,
+    "time": _time,
+    "microtime": _micro_time,
+    "duration": _duration,
+    "quantity": _quantity,
+    "intorstring": _int_or_string,
+    "raw": _raw,
+} | {name: _integer(name) for name in INTEGERS}
