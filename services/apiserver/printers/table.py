@@ -1,0 +1,114 @@
+"""The renderings of meta.k8s.io: Table, PartialObjectMetadata, PartialObjectMetadataList.
+
+Source: kube-apiserver v1.36.2, apiserver/pkg/endpoints/handlers/response.go and
+pkg/printers/tablegenerator.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from services.apiserver.printers.kinds import ResourceKey, printer_of
+from services.apiserver.printers.printer import Object, Printer
+
+IncludeObject = Literal["None", "Metadata", "Object"]
+META_V1 = "meta.k8s.io/v1"
+
+
+def columns(group: str, kind: str) -> list[dict[str, Any]]:
+    """Return the columnDefinitions of a built-in kind; shared, not to be changed."""
+    return printer_of((group, kind)).columns
+
+
+def table(
+    resource_key: ResourceKey,
+    objects: Iterable[Object],
+    list_meta: Mapping[str, Any],
+    *,
+    include_object: IncludeObject,
+    now: float,
+    with_columns: bool = True,
+    api_version: str = META_V1,
+) -> dict[str, Any]:
+    """Return the Table of a built-in kind's objects; see `render`."""
+    return render(
+        printer_of(resource_key),
+        objects,
+        list_meta,
+        include_object=include_object,
+        now=now,
+        with_columns=with_columns,
+        api_version=api_version,
+    )
+
+
+def render(
+    printer: Printer,
+    objects: Iterable[Object],
+    list_meta: Mapping[str, Any],
+    *,
+    include_object: IncludeObject,
+    now: float,
+    with_columns: bool = True,
+    api_version: str = META_V1,
+) -> dict[str, Any]:
+    """Return a Table.
+
+    Args:
+        printer: the kind's printer.
+        objects: decoded objects with apiVersion, kind and metadata.resourceVersion. A
+            bookmark of a watch is one too: what it lacks prints as empty.
+        list_meta: the Table's metadata: a list's own, or the resourceVersion of an object.
+        include_object: what each row carries of its object.
+        now: seconds since the epoch, for ages.
+        with_columns: False for every event of a watch but the first.
+        api_version: meta.k8s.io/v1 or v1beta1.
+    """
+    arranged: Sequence[Object] = printer.arrange(list(objects))
+    rows = [_row(printer, obj, include_object, now, api_version) for obj in arranged]
+    return {
+        "kind": "Table",
+        "apiVersion": api_version,
+        "metadata": dict(list_meta),
+        "columnDefinitions": printer.columns if with_columns else None,
+        "rows": rows or printer.empty_rows,
+    }
+
+
+def partial(obj: Object, api_version: str = META_V1) -> dict[str, Any]:
+    """Return the PartialObjectMetadata of an object."""
+    return {
+        "kind": "PartialObjectMetadata",
+        "apiVersion": api_version,
+        "metadata": obj.get("metadata") or {},
+    }
+
+
+def partial_list(
+    objects: Iterable[Object], list_meta: Mapping[str, Any], api_version: str = META_V1
+) -> dict[str, Any]:
+    """Return a PartialObjectMetadataList; its items are null if there are none."""
+    return {
+        "kind": "PartialObjectMetadataList",
+        "apiVersion": api_version,
+        "metadata": dict(list_meta),
+        "items": [partial(obj, api_version) for obj in objects] or None,
+    }
+
+
+def _row(
+    printer: Printer, obj: Object, include_object: IncludeObject, now: float, api_version: str
+) -> dict[str, Any]:
+    row: dict[str, Any] = {"cells": printer.cells(obj, now)}
+    conditions = printer.conditions(obj)
+    if conditions:
+        row["conditions"] = conditions
+    match include_object:
+        case "None":
+            row["object"] = None
+        case "Metadata":
+            row["object"] = partial(obj, api_version)
+        case "Object":
+            row["object"] = obj
+    return row
