@@ -95,6 +95,8 @@ class WatchCache:
         }
         for parent, objects in by_parent.items():
             by_resource[self._resources.of_parent(parent)].extend(objects)
+        # What came between is unknown; they end before the revision moves, for their bookmarks.
+        self.end_watchers(EndReason.EXPIRED)
         self.revision = snapshot.revision
         for resource, objects in by_resource.items():
             resource.load(objects, self._new_history())
@@ -129,7 +131,7 @@ class WatchCache:
             older = backfill.histories.get(resource)
             if older is None:
                 older = self._new_history()
-            older.oldest = max(older.oldest, backfill.oldest)
+                older.oldest = backfill.oldest
             resource.history.prepend(older)
 
     async def follow(self, log: EventLog) -> None:

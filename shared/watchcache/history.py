@@ -113,19 +113,14 @@ class History:
 
     def drop_aged(self) -> None:
         """Forget what is over the age limit; costs nothing when there is none."""
-        eldest = self._clock() - self._limits.limit_age_s
-        while len(self._marks) > 1 and self._marks[1][0] < eldest:
-            # What came before the second mark is older than that.
+        # Events follow their mark within _MARK_EVERY_S.
+        eldest = self._clock() - self._limits.limit_age_s - _MARK_EVERY_S
+        while self._marks and self._marks[0][0] < eldest:
             self._marks.popleft()
-            self._drop_before(self._marks[0][1])
-        if len(self._marks) == 1 and self._marks[0][0] < eldest - _MARK_EVERY_S:
-            self._marks.clear()
-            while self._events:
+            while self._events and not (
+                self._marks and self._events[0].object.revision >= self._marks[0][1]
+            ):
                 self._drop_first()
-
-    def _drop_before(self, revision: Revision) -> None:
-        while self._events and self._events[0].object.revision < revision:
-            self._drop_first()
 
     def _trim_size(self) -> None:
         while self._events and (

@@ -158,8 +158,7 @@ class ResourceCache:
             self._dispatch(seen, parent)
 
     def load(self, objects: Iterable[CachedObject], history: History) -> None:
-        """Become what a snapshot says; the watchers end, as what came between is unknown."""
-        self.end_watchers(EndReason.EXPIRED)
+        """Become what a snapshot says. It has no watchers then."""
         self._objects = {item.key: item for item in objects}
         self._keys = sorted(self._objects)
         self._history = history

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -219,6 +220,7 @@ class Watcher:
         self._ended = reason
         self._on_close(self)
         self._initial = self._replay = None
+        self._drop_until = sys.maxsize  # a dispatch under way may still offer
         self._queue = []
         self._backlog_bytes = 0
         self._signal()
