@@ -48,11 +48,11 @@ class Cache:
     def __len__(self) -> int:
         return len(self._objects)
 
-    def __iter__(self) -> Iterator[Object]:
-        return iter(self._objects.values())
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._objects)
 
-    def keys(self) -> set[str]:
-        return set(self._objects)
+    def values(self) -> Iterator[Object]:
+        return iter(self._objects.values())
 
     def get(self, key: str) -> Object | None:
         return self._objects.get(key)
@@ -125,7 +125,7 @@ class Informer:
     def add_handler(self, handler: Handler) -> None:
         """Add a handler; it is told at once of what the cache holds already."""
         self._handlers.append(handler)
-        for obj in self.cache:
+        for obj in self.cache.values():
             handler(old=None, new=obj)
 
     async def run(self) -> None:
@@ -211,7 +211,7 @@ class Informer:
     def _replace(self, items: Iterable[dict[str, Any]]) -> None:
         # Items of a list carry no kind and apiVersion; controllers know what they asked for.
         current = {object_key(item): item for item in items}
-        for key in self.cache.keys() - current.keys():
+        for key in set(self.cache) - current.keys():
             self._change(key, None)
         for key, item in current.items():
             self._change(key, item)

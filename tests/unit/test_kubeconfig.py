@@ -1,0 +1,69 @@
+"""Reading kubeconfig files."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from shared import kubeconfig
+
+
+def document(cluster: dict[str, Any] | None = None, user: dict[str, Any] | None = None) -> Any:
+    return {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+        "clusters": [{"name": "k", "cluster": {"server": "https://localhost/", **(cluster or {})}}],
+        "users": [{"name": "u", "user": user or {}}],
+    }
+
+
+def load(tmp_path: Path, content: Any) -> kubeconfig.ClusterAccess:
+    path = tmp_path / "config"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    return kubeconfig.load(path)
+
+
+def test_the_current_context_counts(tmp_path: Path) -> None:
+    access = load(tmp_path, document(user={"token": "secret"}))
+    assert (access.server, access.token) == ("https://localhost", "secret")
+
+
+def test_certificates_come_from_the_file_itself_or_from_files_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(b"from a file")
+    cluster = {"certificate-authority": "ca.pem"}
+    user = {"client-certificate-data": base64.b64encode(b"inline").decode()}
+    access = load(tmp_path, document(cluster, user))
+    assert (access.ca, access.client_certificate) == (b"from a file", b"inline")
+
+
+def test_a_context_may_have_no_user(tmp_path: Path) -> None:
+    content = document()
+    del content["contexts"][0]["context"]["user"]
+    assert load(tmp_path, content).token is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a: [", "not YAML"),
+        ("text", "not a kubeconfig"),
+        ({}, "no context named None"),
+        ({**document(), "clusters": []}, "no cluster named 'k'"),
+        ({**document(), "users": None}, "no user named 'u'"),
+        (document({"server": "localhost"}), "server is not a URL"),
+        (document({"certificate-authority-data": "%"}), "certificate-authority-data is not base64"),
+        (document({"certificate-authority": "none"}), "none: No such file or directory"),
+        (document(user={"exec": {"command": "x"}}), "exec is not supported"),
+    ],
+)
+def test_what_cannot_be_used_is_told_in_one_line(
+    tmp_path: Path, content: Any, message: str
+) -> None:
+    with pytest.raises(kubeconfig.KubeconfigError) as caught:
+        load(tmp_path, content)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
