@@ -367,9 +367,9 @@ class Writer:
         (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
         excess = free - FREE_PAGES_KEPT
         if excess > 0:
-            # fetchall: every step of the statement frees one page.
+            # Every step of the statement frees one page, and execute takes one step.
             pages = min(excess, VACUUM_PAGES)
-            self._connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+            self._connection.executescript(f"PRAGMA incremental_vacuum({pages})")
         self._vacuum_due = excess > VACUUM_PAGES
 
 
