@@ -55,6 +55,8 @@ class ApiError(Exception):
         self.details = details
         self.causes = tuple(causes)
         self.retry_after_s = retry_after_s
+        self.list_meta: dict[str, Any] = {}
+        """The Status's own metadata; a continue token to go on with, for an expired one."""
 
 
 class BadRequest(ApiError):
@@ -126,7 +128,7 @@ def to_status(error: ApiError) -> dict[str, Any]:
     status: dict[str, Any] = {
         "kind": "Status",
         "apiVersion": "v1",
-        "metadata": {},
+        "metadata": error.list_meta,
         "status": "Failure",
         "message": error.message,
     }

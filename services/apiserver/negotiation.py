@@ -38,7 +38,8 @@ _SERVED_STREAMS = "application/json;stream=watch"
 # Protobuf is a type that the router knows even while no handler offers it.
 _ROUTED = frozenset([*CONTENT_TYPES.values(), PROTOBUF])
 _META_VERSIONS = ("v1", "v1beta1")
-_CONVERT_KINDS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
+_CONVERT_KINDS_WITHOUT_TABLE = ("PartialObjectMetadata", "PartialObjectMetadataList")
+_CONVERT_KINDS = ("Table", *_CONVERT_KINDS_WITHOUT_TABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +86,21 @@ class MediaType:
             )
 
 
-def negotiate(accept: str | None, *, pretty: bool = False, custom: bool = False) -> MediaType:
+def negotiate(
+    accept: str | None, *, pretty: bool = False, custom: bool = False, tables: bool = True
+) -> MediaType:
     """Return the media type of the answer to a resource request other than a watch.
 
     Args:
         accept: the Accept header, None or "" if there is none.
         pretty: what `wants_pretty` says.
         custom: the resource is a custom one.
+        tables: the resource has a Table; reviews, bindings and evictions have none.
 
     Raises:
         NotAcceptable: with empty details for an unknown type, without for bad parameters.
     """
-    return _pretty(_negotiate(accept or "", custom), pretty)
+    return _pretty(_negotiate(accept or "", custom, tables), pretty)
 
 
 def negotiate_watch(accept: str | None, *, custom: bool = False) -> MediaType:
@@ -108,7 +112,7 @@ def negotiate_watch(accept: str | None, *, custom: bool = False) -> MediaType:
     Raises:
         NotAcceptable: as `negotiate`; also for YAML, which is not a streaming format.
     """
-    media = _negotiate(accept or "", custom)
+    media = _negotiate(accept or "", custom, True)
     if media.format != "json":
         raise NotAcceptable(_only(_SERVED_STREAMS))
     if media.convert is not None and media.convert.kind == "PartialObjectMetadataList":
@@ -199,7 +203,7 @@ class _Clause:
 
 
 @lru_cache(maxsize=512)
-def _negotiate(accept: str, custom: bool) -> MediaType:
+def _negotiate(accept: str, custom: bool, tables: bool) -> MediaType:
     if not accept:
         return MediaType()
     if not custom and not _routed(accept):
@@ -207,7 +211,7 @@ def _negotiate(accept: str, custom: bool) -> MediaType:
             f"406: Not Acceptable\n\nAvailable representations: {_SERVED}", details={}
         )
     for clause in _parse_accept(accept):
-        media = _honour(clause, convert=True)
+        media = _honour(clause, _CONVERT_KINDS if tables else _CONVERT_KINDS_WITHOUT_TABLE)
         if media is not None:
             return media
     raise NotAcceptable(_only(_SERVED))
@@ -216,7 +220,7 @@ def _negotiate(accept: str, custom: bool) -> MediaType:
 @lru_cache(maxsize=512)
 def _negotiate_error(accept: str) -> MediaType:
     for clause in _parse_accept(accept):
-        media = _honour(clause, convert=False)
+        media = _honour(clause, ())
         if media is not None:
             return media
     return MediaType()
@@ -235,8 +239,11 @@ def _routed(accept: str) -> bool:
     return False
 
 
-def _honour(clause: _Clause, *, convert: bool) -> MediaType | None:
-    """Return the first format that the clause names, None if its parameters forbid it."""
+def _honour(clause: _Clause, kinds: Collection[str]) -> MediaType | None:
+    """Return the first format that the clause names, None if its parameters forbid it.
+
+    `kinds` are the renderings there are; none for a Status.
+    """
     for main, sub, form in _FORMATS:
         if clause.type not in (main, "*") or clause.subtype not in (sub, "*"):
             continue
@@ -246,14 +253,13 @@ def _honour(clause: _Clause, *, convert: bool) -> MediaType | None:
         # YAML has no streaming variant, and `watch` is the only stream there is.
         if given.get("stream") and (form == "yaml" or given["stream"] != "watch"):
             continue
-        if given.get("sv") and not (convert and given["sv"] == "v1"):
+        if given.get("sv") and not (kinds and given["sv"] == "v1"):
             continue
         pretty = given.get("pretty") == "1"
         if not {"as", "g", "v"} & given.keys():
             return MediaType(form, pretty=pretty)
         if (
-            convert
-            and given.get("as") in _CONVERT_KINDS
+            given.get("as") in kinds
             and given.get("g") == "meta.k8s.io"
             and given.get("v") in _META_VERSIONS
         ):

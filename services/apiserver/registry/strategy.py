@@ -18,13 +18,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from services.apiserver.errors import Cause
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 
 Object = dict[str, Any]
 """An API object as decoded JSON."""
+
+GarbageCollection = Literal["background", "orphan", "unsupported"]
 
 
 class Lookup(Protocol):
@@ -36,6 +38,10 @@ class Lookup(Protocol):
 
     def list(self, group: str, resource: str, namespace: str = "") -> list[Object]:
         """Return decoded copies of all objects of a namespace ("" = all namespaces)."""
+        ...
+
+    async def get_live(self, group: str, resource: str, namespace: str, name: str) -> Object | None:
+        """Like `get`, but read from storage, where the cache may lag behind."""
         ...
 
 
@@ -68,6 +74,13 @@ class Strategy:
     """DELETE answers with the object instead of a Success Status."""
     has_status = False
     """Has a status that only the status subresource may write."""
+    graceful_deletion = False
+    """Deletion marks the object with a time and a grace period before it removes it (pods)."""
+    default_garbage_collection: GarbageCollection = "background"
+    """What a DELETE without a propagation policy does with dependents; "unsupported" ignores
+    policies altogether."""
+    ttl_s: int | None = None
+    """Seconds after which an object of this kind expires; None: it stays."""
 
     def default(self, obj: Object) -> None:
         """Fill in the kind's defaults (versioned defaulting); must be idempotent."""
@@ -128,6 +141,17 @@ class Strategy:
     def grace_period_s(self, ctx: WriteContext, obj: Object, requested: int | None) -> int:
         """Return the seconds of graceful deletion; 0 removes the object at once."""
         return 0
+
+    def is_held(self, obj: Object) -> bool:
+        """Whether something besides metadata.finalizers keeps a deleted object alive."""
+        return False
+
+    def mark_deleting(self, obj: Object) -> None:
+        """Change what else a kind changes when its deletion begins (a namespace's phase)."""
+
+    def warn_on_delete(self, ctx: WriteContext, obj: Object, propagation: str | None) -> list[str]:
+        """Return warnings for a DELETE; `propagation` is the policy asked for, None if none."""
+        return []
 
     def subresources(self) -> Mapping[str, UpdateSubresource]:
         """Return the subresources that read and write the object itself: status, resize, ..."""

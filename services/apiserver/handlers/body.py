@@ -1,0 +1,111 @@
+"""Request bodies → objects: content type, GroupVersionKind, field validation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.apiserver.codec import Body, Codec, FieldReport, decode_body
+from services.apiserver.errors import BadRequest
+from services.apiserver.negotiation import CONTENT_TYPES, request_format
+from services.apiserver.registry.served import Served
+from services.apiserver.registry.strategy import Object
+from services.apiserver.request import Request
+
+
+def decode_request(request: Request, raw: bytes) -> Body:
+    """Return the decoded body of a request.
+
+    Raises:
+        UnsupportedMediaType, BadRequest: it is of another type, empty or malformed.
+    """
+    form = request_format(request.header(b"content-type"))
+    return decode_body(raw, CONTENT_TYPES[form])
+
+
+def read_value(request: Request, raw: bytes) -> Any:
+    """Return the decoded body where repeated fields are of no interest."""
+    return decode_request(request, raw).value
+
+
+async def read_object(
+    request: Request, served: Served, field_validation: str, warnings: list[str]
+) -> Object:
+    """Return the object in a request's body, as its kind's types see it."""
+    resource = served.resource
+    return await read_kind(
+        request,
+        served.codec,
+        (resource.group_version, resource.kind),
+        field_validation,
+        warnings,
+    )
+
+
+async def read_kind(
+    request: Request,
+    codec: Codec,
+    expected: tuple[str, str],
+    field_validation: str,
+    warnings: list[str],
+) -> Object:
+    """Return the object of a request's body, which is of `expected` (apiVersion, kind).
+
+    A body may leave out either. The fields that the kind does not know, and those that stand
+    twice, are refused under Strict, told of in `warnings` under Warn (the default), and else
+    dropped.
+
+    Raises:
+        BadRequest: another kind, a wrong type, or a strict field error.
+    """
+    body = decode_request(request, await request.body())
+    value = {} if body.value is None else body.value
+    if not isinstance(value, dict):
+        raise codec.refuse(f"json: cannot unmarshal {_json_type(value)} into Go value")
+    check_kind(codec, value, expected)
+    report = None
+    if field_validation != "Ignore":
+        report = FieldReport(list(body.duplicates))
+    obj = codec.decode(value, report=report)
+    if report is not None and report.messages:
+        if field_validation == "Strict":
+            raise codec.refuse(report.strict_error())
+        warnings += report.messages
+    obj["apiVersion"], obj["kind"] = expected
+    obj.setdefault("metadata", {})
+    return obj
+
+
+def check_kind(codec: Codec, value: dict[str, Any], expected: tuple[str, str]) -> None:
+    """Compare a body's apiVersion and kind with what the URL takes.
+
+    Raises:
+        BadRequest: they say something else.
+    """
+    api_version, kind = value.get("apiVersion"), value.get("kind")
+    for name, text in (("apiVersion", api_version), ("kind", kind)):
+        if text is not None and not isinstance(text, str):
+            raise BadRequest(
+                "couldn't get version/kind; json parse error: json: cannot unmarshal "
+                f"{_json_type(text)} into Go struct field .{name} of type string"
+            )
+    if api_version and api_version.count("/") > 1:
+        raise BadRequest(f"unexpected GroupVersion string: {api_version}")
+    if kind and kind != expected[1]:
+        raise codec.refuse(
+            f"converting ({kind}) to ({expected[1]}): unknown conversion"
+        )
+    if api_version and api_version != expected[0]:
+        raise BadRequest(
+            f"the API version in the data ({api_version}) does not match the expected API version "
+            f"({expected[0]})"
+        )
+
+
+def _json_type(value: Any) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, (int, float)):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "object"

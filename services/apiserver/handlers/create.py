@@ -1,0 +1,29 @@
+"""POST: decode → default → system fields → mutating admission → registry.store → 201."""
+
+from __future__ import annotations
+
+from services.apiserver.handlers.body import read_object
+from services.apiserver.handlers.get import is_pretty
+from services.apiserver.handlers.representation import object_bytes, response
+from services.apiserver.handlers.writes import WriteFlow
+from services.apiserver.negotiation import include_object, negotiate
+from services.apiserver.registry.served import Served
+from services.apiserver.request import AnyResponse, Request
+from services.apiserver.validation.options import parse_create_options
+
+
+async def create(request: Request, served: Served, flow: WriteFlow) -> AnyResponse:
+    media = negotiate(
+        request.header(b"accept"), pretty=is_pretty(request), custom=served.resource.custom
+    )
+    options = parse_create_options(request.query)
+    include = include_object(request.parameter("includeObject"))
+    ctx = flow.context(request, dry_run=options.dry_run)
+    sent = await read_object(request, served, options.field_validation, ctx.warnings)
+    flow.match_namespace(served, request.info, sent)
+    obj = served.to_storage(sent)
+    served.store.strategy.default(obj)
+    served.store.fill_system_fields(ctx, obj)
+    await flow.mutate_create(ctx, served, obj, options)
+    written = await served.store.create(ctx, obj, check=flow.check_create(ctx, served, options))
+    return response(201, object_bytes(served, media, written.body, include), media, ctx.warnings)

@@ -1,0 +1,183 @@
+"""Dispatch: RequestInfo → the handler of its resource, subresource and verb."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from services.apiserver.errors import ApiError, MethodNotSupported, NotFound
+from services.apiserver.handlers.create import create
+from services.apiserver.handlers.delete import delete, delete_collection
+from services.apiserver.handlers.get import get
+from services.apiserver.handlers.list import list_objects
+from services.apiserver.handlers.patch import patch
+from services.apiserver.handlers.podactions import PodActions
+from services.apiserver.handlers.scale import get_scale, patch_scale, update_scale
+from services.apiserver.handlers.update import update
+from services.apiserver.handlers.watch import WatchLimits, watch
+from services.apiserver.handlers.writes import WriteFlow
+from services.apiserver.registry.interpret import not_found
+from services.apiserver.registry.served import Registry, Served
+from services.apiserver.request import AnyResponse, Request, Response
+from services.apiserver.requestinfo import RequestInfo
+from shared.resources import Resource, ResourceTable
+
+Action = Callable[[Request, Served], Awaitable[AnyResponse]]
+
+TEXT_404 = Response(404, b"404 page not found\n", ((b"content-type", b"text/plain; charset=utf-8"),))
+
+
+class Dispatch:
+    """Finds the handler of a resource request, or says why there is none."""
+
+    def __init__(
+        self,
+        table: ResourceTable,
+        registry: Registry,
+        flow: WriteFlow,
+        limits: WatchLimits,
+        pods: PodActions,
+    ) -> None:
+        self._table = table
+        self._registry = registry
+        self._flow = flow
+        self._limits = limits
+        self._pods = pods
+
+    async def __call__(self, request: Request) -> AnyResponse:
+        info = request.info
+        resource = self._table.get(info.group, info.version, info.resource)
+        if resource is None:
+            return self._unknown(info)
+        self._check_shape(info, resource)
+        request.resource = resource
+        served = self._registry.find(info.group, info.version, info.resource)
+        depth = len(info.parts)
+        if depth == 1:
+            return await self._collection(request, resource, served)
+        if depth == 2:
+            return await self._object(request, resource, served)
+        return await self._subresource(request, resource, served)
+
+    def _unknown(self, info: RequestInfo) -> AnyResponse:
+        if info.group and self._table.group(info.group) is None:
+            return TEXT_404
+        raise no_such_resource()
+
+    def _check_shape(self, info: RequestInfo, resource: Resource) -> None:
+        """Refuse a namespace where there is none, and an object without its namespace."""
+        depth = len(info.parts)
+        in_namespace = bool(info.namespace) and info.resource != "namespaces"
+        if in_namespace and not resource.namespaced:
+            raise no_such_resource()
+        if depth > 1 and resource.namespaced and not info.namespace:
+            raise no_such_resource()
+        if depth == 3 and info.subresource not in resource.subresources:
+            raise no_such_resource()
+        if depth > 3 and info.subresource != "proxy":
+            raise no_such_resource()
+
+    async def _collection(
+        self, request: Request, resource: Resource, served: Served | None
+    ) -> AnyResponse:
+        info, method = request.info, request.method
+        across = resource.namespaced and not info.namespace
+        if info.verb == "watch":
+            if method != "GET" or "watch" not in resource.verbs:
+                raise method_not_allowed()
+            return await watch(request, stored(served), self._limits)
+        if method == "GET" and "list" in resource.verbs:
+            return await list_objects(request, stored(served))
+        if across:
+            raise method_not_allowed()
+        if method == "POST" and "create" in resource.verbs:
+            if served is None:
+                return await self._review(request, resource)
+            return await create(request, served, self._flow)
+        if method == "DELETE" and "deletecollection" in resource.verbs:
+            return await delete_collection(request, stored(served), self._flow)
+        raise method_not_allowed()
+
+    async def _object(
+        self, request: Request, resource: Resource, served: Served | None
+    ) -> AnyResponse:
+        method, verbs = request.method, resource.verbs
+        if request.info.verb == "watch":
+            if method != "GET" or "watch" not in verbs:
+                raise method_not_allowed()
+            return await watch(request, stored(served), self._limits)
+        if method == "GET" and "get" in verbs:
+            return await get(request, stored(served))
+        if method == "PUT" and "update" in verbs:
+            return await update(request, stored(served), self._flow)
+        if method == "PATCH" and "patch" in verbs:
+            return await patch(request, stored(served), self._flow)
+        if method == "DELETE" and "delete" in verbs:
+            return await delete(request, stored(served), self._flow)
+        raise method_not_allowed()
+
+    async def _subresource(
+        self, request: Request, resource: Resource, served: Served | None
+    ) -> AnyResponse:
+        info = request.info
+        verbs = resource.subresources[info.subresource].verbs
+        verb = VERB_OF_METHOD.get(request.method, "")
+        if verb not in verbs:
+            raise method_not_allowed()
+        target = stored(served)
+        if info.subresource == "scale":
+            return await SCALE[verb](request, target, self._flow)
+        hooks = target.store.subresources.get(info.subresource)
+        if hooks is not None:
+            if verb == "get":
+                return await get(request, target)
+            if verb == "update":
+                return await update(request, target, self._flow, hooks)
+            return await patch(request, target, self._flow, hooks)
+        action = self._pods.action(resource, info.subresource, verb)
+        if action is not None:
+            return await action(request, target)
+        raise not_supported_yet(f"{resource.group_resource}/{info.subresource}")
+
+    async def _review(self, request: Request, resource: Resource) -> AnyResponse:
+        if resource.name == "bindings" and resource.group == "":
+            pods = self._registry.find("", "v1", "pods")
+            return await self._pods.bind(request, stored(pods))
+        raise not_supported_yet(resource.group_resource)
+
+
+VERB_OF_METHOD = {
+    "GET": "get",
+    "POST": "create",
+    "PUT": "update",
+    "PATCH": "patch",
+    "DELETE": "delete",
+}
+SCALE = {"get": get_scale, "update": update_scale, "patch": patch_scale}
+
+
+def stored(served: Served | None) -> Served:
+    """Return a resource that has objects.
+
+    Raises:
+        ApiError: 501, it is in the table but not served yet.
+    """
+    if served is None:
+        raise not_supported_yet("this resource")
+    return served
+
+
+def no_such_resource() -> NotFound:
+    return NotFound("the server could not find the requested resource", details={})
+
+
+def method_not_allowed() -> MethodNotSupported:
+    return MethodNotSupported(
+        "the server does not allow this method on the requested resource", details={}
+    )
+
+
+def not_supported_yet(what: str) -> ApiError:
+    return ApiError(f"{what} is not supported by kubefan yet", code=501, reason="NotImplemented")
+
+
+__all__ = ["Dispatch", "not_found"]

@@ -1,0 +1,144 @@
+"""PATCH: the present object, changed as the patch says, then the flow of an update.
+
+The patch applies to the object in the URL's version, as clients see it. Its result is decoded
+like a body; what does not decode is the patch's fault and answered with 422.
+Source: kube-apiserver v1.36.2, apiserver/pkg/endpoints/handlers/patch.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from services.apiserver.codec import DecodeError, FieldReport, decode_body
+from services.apiserver.errors import ApiError, BadRequest, Cause, Invalid, UnsupportedMediaType
+from services.apiserver.handlers.get import is_pretty
+from services.apiserver.handlers.representation import object_bytes, response
+from services.apiserver.handlers.writes import WriteFlow
+from services.apiserver.negotiation import include_object, negotiate, patch_type
+from services.apiserver.patching import apply_json_patch, apply_merge_patch, apply_strategic_merge
+from services.apiserver.registry.interpret import not_found
+from services.apiserver.registry.served import Served
+from services.apiserver.registry.strategy import Object, UpdateSubresource, WriteContext
+from services.apiserver.request import AnyResponse, Request
+from services.apiserver.validation.options import parse_patch_options
+
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+BUILTIN_TYPES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_PATCH)
+CUSTOM_TYPES = (JSON_PATCH, MERGE_PATCH, APPLY_PATCH)
+
+Apply = Callable[[Object], Object]
+
+
+async def patch(
+    request: Request,
+    served: Served,
+    flow: WriteFlow,
+    subresource: UpdateSubresource | None = None,
+) -> AnyResponse:
+    custom = served.resource.custom
+    media = negotiate(request.header(b"accept"), pretty=is_pretty(request), custom=custom)
+    kind = requested_type(request, custom=custom)
+    options = parse_patch_options(request.query, apply=kind == APPLY_PATCH)
+    include = include_object(request.parameter("includeObject"))
+    apply = await read_patch(request, kind, served.resource.definition)
+    ctx = flow.context(request, dry_run=options.dry_run)
+    warned_of: list[str] = []
+
+    async def change(old: Object | None) -> Object:
+        if old is None:
+            raise not_found(served.resource, request.info.name)
+        wanted = patched(ctx, served, apply, old, options.field_validation, warned_of)
+        flow.match_namespace(served, request.info, wanted)
+        if wanted["metadata"].get("name") != request.info.name:
+            raise BadRequest(
+                f"the name of the object ({wanted['metadata'].get('name', '')}) does not match "
+                f"the name on the URL ({request.info.name})"
+            )
+        obj = served.to_storage(wanted)
+        served.store.strategy.default(obj)
+        await flow.mutate_update(ctx, served, obj, old, options)
+        return obj
+
+    written = await served.store.update(
+        ctx,
+        request.info.name,
+        change,
+        check=flow.check_update(ctx, served, options),
+        subresource=subresource,
+        may_be_unconditional=True,
+    )
+    body = object_bytes(served, media, written.body, include)
+    return response(200, body, media, [*warned_of, *ctx.warnings])
+
+
+def requested_type(request: Request, *, custom: bool) -> str:
+    """Return the patch's media type.
+
+    Raises:
+        UnsupportedMediaType: it is none that this kind takes.
+    """
+    kind = patch_type(
+        request.header(b"content-type"), CUSTOM_TYPES if custom else BUILTIN_TYPES, custom=custom
+    )
+    if kind == APPLY_PATCH:
+        raise UnsupportedMediaType("server-side apply is not supported yet", details={})
+    return kind
+
+
+async def read_patch(request: Request, kind: str, definition: str) -> Apply:
+    """Return the function that applies a request's patch to an object."""
+    raw = await request.body()
+    if kind == JSON_PATCH:
+        return lambda old: apply_json_patch(old, raw)
+    value = decode_body(raw).value
+    if kind == MERGE_PATCH:
+        return lambda old: apply_merge_patch(old, value)
+    return lambda old: apply_strategic_merge(old, value, definition)
+
+
+def patched(
+    ctx: WriteContext,
+    served: Served,
+    apply: Apply,
+    old: Object,
+    field_validation: str,
+    warned_of: list[str],
+) -> Object:
+    """Return what the patch makes of `old` (stored version), decoded in the served version.
+
+    Raises:
+        ApiError: the patch does not apply, or its result is not of this kind.
+    """
+    result = apply(served.from_storage(old))
+    report = FieldReport() if field_validation != "Ignore" else None
+    try:
+        obj = served.codec.decode(result, report=report)
+    except DecodeError as error:
+        raise patch_invalid(served, error.detail) from error
+    if report is not None and report.messages:
+        if field_validation == "Strict":
+            raise patch_invalid(served, report.strict_error())
+        # A retry on a newer state reports again.
+        warned_of[:] = report.messages
+    resource = served.resource
+    for name, value, wanted in (
+        ("apiVersion", obj.get("apiVersion"), resource.group_version),
+        ("kind", obj.get("kind"), resource.kind),
+    ):
+        if value != wanted:
+            raise BadRequest(f"the {name} of the patched object ({value}) is not {wanted}")
+    obj.setdefault("metadata", {})
+    return obj
+
+
+def patch_invalid(served: Served, detail: str) -> ApiError:
+    """Return the 422 of a patch whose result does not decode."""
+    message = f'patch: Invalid value: "": {detail}'
+    return Invalid(
+        f' "" is invalid: {message}',
+        details={},
+        causes=[Cause("FieldValueInvalid", message, "patch")],
+    )

@@ -1,0 +1,329 @@
+"""The apiserver's flags: kube-apiserver's names and meanings, read once into a frozen dataclass.
+
+A flag of kube-apiserver that is known but not supported yet is refused or warned about by
+name: it is refused where ignoring it would make the server less safe or lose data, and
+warned about where it only tunes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from services.apiserver.admission.chain import KNOWN_PLUGINS
+from services.apiserver.admission.defaults import DEFAULT_PLUGINS
+from services.apiserver.unsupported_flags import REFUSED_FLAGS, WARNED_FLAGS
+
+
+class OptionsError(ValueError):
+    """The command line can't be used; one line a mistake, each names its flag."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiServerOptions:
+    """What one apiserver process is told."""
+
+    bind_address: str = "127.0.0.1"
+    """Address to listen on. kube-apiserver's default is every address; a laptop's server
+    should not be open to the network unless it is asked to."""
+    secure_port: int = 6443
+    advertise_address: str = ""
+    """Address that members of the cluster use; the bind address unless given."""
+    data_dir: Path = Path(".kubefan")
+    """Where the embedded store, the certificates and the admin kubeconfig lie."""
+    etcd_servers: tuple[str, ...] = ()
+    """URLs of etcd; without any, the embedded store is used."""
+    etcd_cafile: str = ""
+    etcd_certfile: str = ""
+    etcd_keyfile: str = ""
+    etcd_prefix: str = "/registry"
+    etcd_compaction_interval_s: float = 300.0
+    cert_dir: Path | None = None
+    tls_cert_file: str = ""
+    tls_private_key_file: str = ""
+    token_auth_file: str = ""
+    anonymous_auth: bool = True
+    watch_cache: bool = True
+    default_watch_cache_size: int = 100
+    """Events (count) kept per resource for resuming watches, at least; see watchcache."""
+    watch_cache_sizes: tuple[tuple[str, int], ...] = ()
+    max_requests_inflight: int = 400
+    max_mutating_requests_inflight: int = 200
+    request_timeout_s: float = 60.0
+    min_request_timeout_s: int = 1800
+    service_cluster_ip_range: str = "10.0.0.0/24"
+    service_node_port_range: tuple[int, int] = (30000, 32767)
+    allow_privileged: bool = True
+    """kube-apiserver's default is false; every real cluster turns it on."""
+    enabled_admission_plugins: tuple[str, ...] = ()
+    disabled_admission_plugins: tuple[str, ...] = ()
+    event_ttl_s: int = 3600
+    feature_gates: tuple[tuple[str, bool], ...] = ()
+    shutdown_delay_s: float = 0.0
+    verbosity: int = 0
+    warnings: tuple[str, ...] = ()
+    """Texts about flags that were accepted without effect."""
+
+    @property
+    def certificates_dir(self) -> Path:
+        return self.cert_dir or self.data_dir / "certs"
+
+    @classmethod
+    def from_argv(cls, argv: Sequence[str]) -> ApiServerOptions:
+        """Parse a command line.
+
+        Raises:
+            OptionsError: one line a mistake.
+            SystemExit: --help was asked for.
+        """
+        parser = _parser()
+        known, unknown = parser.parse_known_args(_normalised(argv))
+        mistakes, warnings = _judge_unknown(unknown)
+        fields = _fields(known, mistakes)
+        if mistakes:
+            raise OptionsError("\n".join(mistakes))
+        return cls(**fields, warnings=tuple(warnings))  # type: ignore[arg-type]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise OptionsError(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="kubefan apiserver",
+        description="One replica of the Kubernetes API. Flags as kube-apiserver's.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--bind-address", default="127.0.0.1", metavar="IP")
+    add("--secure-port", default="6443", metavar="PORT", help="0 takes a free port")
+    add("--advertise-address", default="", metavar="IP")
+    add("--data-dir", default=".kubefan", metavar="DIR", help="the embedded store, certificates")
+    add("--storage-backend", default="", metavar="NAME", help="etcd3, or sqlite (embedded)")
+    add("--storage-media-type", default="application/json", metavar="TYPE")
+    add("--etcd-servers", default="", metavar="URL,...", help="without: the embedded store")
+    add("--etcd-cafile", default="", metavar="FILE")
+    add("--etcd-certfile", default="", metavar="FILE")
+    add("--etcd-keyfile", default="", metavar="FILE")
+    add("--etcd-prefix", default="/registry", metavar="PREFIX")
+    add("--etcd-compaction-interval", default="5m", metavar="DURATION")
+    add("--cert-dir", default="", metavar="DIR")
+    add("--tls-cert-file", default="", metavar="FILE")
+    add("--tls-private-key-file", default="", metavar="FILE")
+    add("--token-auth-file", default="", metavar="FILE")
+    add("--anonymous-auth", default="true", nargs="?", const="true", metavar="BOOL")
+    add("--authorization-mode", default="RBAC", metavar="MODE,...")
+    add("--watch-cache", default="true", nargs="?", const="true", metavar="BOOL")
+    add("--watch-cache-sizes", default="", metavar="RESOURCE[.GROUP]#SIZE,...")
+    add("--default-watch-cache-size", default="100", metavar="EVENTS")
+    add("--max-requests-inflight", default="400", metavar="N")
+    add("--max-mutating-requests-inflight", default="200", metavar="N")
+    add("--request-timeout", default="1m0s", metavar="DURATION")
+    add("--min-request-timeout", default="1800", metavar="SECONDS")
+    add("--service-cluster-ip-range", default="10.0.0.0/24", metavar="CIDR")
+    add("--service-node-port-range", default="30000-32767", metavar="FROM-TO")
+    add("--allow-privileged", default="true", nargs="?", const="true", metavar="BOOL")
+    add("--enable-admission-plugins", default="", metavar="NAME,...")
+    add("--disable-admission-plugins", default="", metavar="NAME,...")
+    add("--event-ttl", default="1h0m0s", metavar="DURATION")
+    add("--feature-gates", default="", metavar="NAME=BOOL,...")
+    add("--shutdown-delay-duration", default="0s", metavar="DURATION")
+    add("--service-account-issuer", default=[], action="append", metavar="URL")
+    add("-v", "--v", default="0", metavar="LEVEL", help="verbosity of the log, 0 to 10")
+    return parser
+
+
+def _normalised(argv: Sequence[str]) -> list[str]:
+    """Return argv with `-v=2` as argparse reads it and pflag's underscores as dashes."""
+    out: list[str] = []
+    for word in argv:
+        if word.startswith("-v="):
+            out += ["--v", word[3:]]
+        elif word.startswith("--"):
+            name, equals, value = word.partition("=")
+            out.append(name.replace("_", "-") + equals + value)
+        else:
+            out.append(word)
+    return out
+
+
+def _judge_unknown(unknown: Sequence[str]) -> tuple[list[str], list[str]]:
+    mistakes: list[str] = []
+    warnings: list[str] = []
+    skip_value = False
+    for word in unknown:
+        if not word.startswith("-"):
+            # The value of the flag before it, or a stray word.
+            if not skip_value:
+                mistakes.append(f"unexpected argument {word!r}")
+            skip_value = False
+            continue
+        name, equals, _ = word.lstrip("-").partition("=")
+        skip_value = not equals
+        if name in WARNED_FLAGS:
+            warnings.append(f"--{name} is not supported yet and has no effect")
+        elif name in REFUSED_FLAGS:
+            mistakes.append(f"--{name} is not supported yet")
+        else:
+            mistakes.append(f"unknown flag: --{name}")
+    return mistakes, warnings
+
+
+def _fields(known: argparse.Namespace, mistakes: list[str]) -> dict[str, object]:
+    etcd_servers = tuple(url for url in known.etcd_servers.split(",") if url)
+    for url in etcd_servers:
+        if not re.fullmatch(r"https?://[^/\s]+/?", url):
+            mistakes.append(f"--etcd-servers: {url!r} is not a URL like http://127.0.0.1:2379")
+    if known.storage_backend not in ("", "etcd3", "sqlite"):
+        mistakes.append(f"--storage-backend: {known.storage_backend!r} is not etcd3 or sqlite")
+    elif known.storage_backend == "etcd3" and not etcd_servers:
+        mistakes.append("--storage-backend=etcd3 needs --etcd-servers")
+    elif known.storage_backend == "sqlite" and etcd_servers:
+        mistakes.append("--storage-backend=sqlite and --etcd-servers exclude each other")
+    if known.storage_media_type != "application/json":
+        mistakes.append("--storage-media-type: only application/json is supported yet")
+    if bool(known.etcd_certfile) != bool(known.etcd_keyfile):
+        mistakes.append("--etcd-certfile and --etcd-keyfile go together")
+    if bool(known.tls_cert_file) != bool(known.tls_private_key_file):
+        mistakes.append("--tls-cert-file and --tls-private-key-file go together")
+    for flag in (
+        "etcd_cafile",
+        "etcd_certfile",
+        "etcd_keyfile",
+        "tls_cert_file",
+        "tls_private_key_file",
+        "token_auth_file",
+    ):
+        value = getattr(known, flag)
+        if value and not Path(value).is_file():
+            mistakes.append(f"--{flag.replace('_', '-')}: no such file: {value}")
+    for mode in known.authorization_mode.split(","):
+        if mode not in ("Node", "RBAC"):
+            mistakes.append(f"--authorization-mode: {mode!r} is not supported yet")
+    for address in ("bind_address", "advertise_address"):
+        value = getattr(known, address)
+        if value:
+            try:
+                ipaddress.ip_address(value)
+            except ValueError:
+                mistakes.append(f"--{address.replace('_', '-')}: {value!r} is not an IP address")
+    try:
+        network = ipaddress.ip_network(known.service_cluster_ip_range.split(",")[0])
+        if network.num_addresses < 8:
+            mistakes.append("--service-cluster-ip-range: must hold at least 8 addresses")
+    except ValueError as error:
+        mistakes.append(f"--service-cluster-ip-range: {error}")
+    return {
+        "bind_address": known.bind_address,
+        "secure_port": _integer(known, "secure_port", 0, 65535, mistakes),
+        "advertise_address": known.advertise_address,
+        "data_dir": Path(known.data_dir),
+        "etcd_servers": etcd_servers,
+        "etcd_cafile": known.etcd_cafile,
+        "etcd_certfile": known.etcd_certfile,
+        "etcd_keyfile": known.etcd_keyfile,
+        "etcd_prefix": "/" + known.etcd_prefix.strip("/"),
+        "etcd_compaction_interval_s": _duration(known, "etcd_compaction_interval", mistakes),
+        "cert_dir": Path(known.cert_dir) if known.cert_dir else None,
+        "tls_cert_file": known.tls_cert_file,
+        "tls_private_key_file": known.tls_private_key_file,
+        "token_auth_file": known.token_auth_file,
+        "anonymous_auth": _boolean(known, "anonymous_auth", mistakes),
+        "watch_cache": _boolean(known, "watch_cache", mistakes),
+        "default_watch_cache_size": _integer(known, "default_watch_cache_size", 0, 10**9, mistakes),
+        "watch_cache_sizes": _watch_cache_sizes(known.watch_cache_sizes, mistakes),
+        "max_requests_inflight": _integer(known, "max_requests_inflight", 0, 10**9, mistakes),
+        "max_mutating_requests_inflight": _integer(
+            known, "max_mutating_requests_inflight", 0, 10**9, mistakes
+        ),
+        "request_timeout_s": _duration(known, "request_timeout", mistakes),
+        "min_request_timeout_s": _integer(known, "min_request_timeout", 0, 10**9, mistakes),
+        "service_cluster_ip_range": known.service_cluster_ip_range,
+        "service_node_port_range": _port_range(known.service_node_port_range, mistakes),
+        "allow_privileged": _boolean(known, "allow_privileged", mistakes),
+        "enabled_admission_plugins": _plugins(known, "enable_admission_plugins", mistakes),
+        "disabled_admission_plugins": _plugins(known, "disable_admission_plugins", mistakes),
+        "event_ttl_s": int(_duration(known, "event_ttl", mistakes)),
+        "feature_gates": _feature_gates(known.feature_gates, mistakes),
+        "shutdown_delay_s": _duration(known, "shutdown_delay_duration", mistakes),
+        "verbosity": _integer(known, "v", 0, 10, mistakes),
+    }
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _integer(known: argparse.Namespace, name: str, low: int, high: int, mistakes: list[str]) -> int:
+    text = getattr(known, name)
+    if not re.fullmatch(r"-?\d{1,12}", text) or not low <= int(text) <= high:
+        mistakes.append(f"{_flag(name)}: {text!r} is not a number from {low} to {high}")
+        return low
+    return int(text)
+
+
+def _boolean(known: argparse.Namespace, name: str, mistakes: list[str]) -> bool:
+    text = getattr(known, name).lower()
+    if text not in ("true", "false", "1", "0", "t", "f"):
+        mistakes.append(f"{_flag(name)}: {text!r} is not true or false")
+    return text in ("true", "1", "t")
+
+
+_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def _duration(known: argparse.Namespace, name: str, mistakes: list[str]) -> float:
+    """Return the seconds of a Go duration like 1m30s."""
+    text = getattr(known, name)
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
+    if text != "0" and (not parts or "".join(a + b for a, b in parts) != text):
+        mistakes.append(f"{_flag(name)}: {text!r} is not a duration like 1m30s")
+        return 0.0
+    return sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts)
+
+
+def _plugins(known: argparse.Namespace, name: str, mistakes: list[str]) -> tuple[str, ...]:
+    names = tuple(one for one in getattr(known, name).split(",") if one)
+    for one in names:
+        if one not in KNOWN_PLUGINS:
+            mistakes.append(f"{_flag(name)}: there is no admission plugin {one!r}")
+        elif name == "enable_admission_plugins" and one not in DEFAULT_PLUGINS:
+            mistakes.append(f"{_flag(name)}: {one} is not supported yet")
+    return names
+
+
+def _port_range(text: str, mistakes: list[str]) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,5})-(\d{1,5})", text)
+    if not match or not 0 < int(match[1]) <= int(match[2]) <= 65535:
+        mistakes.append(f"--service-node-port-range: {text!r} is not a range like 30000-32767")
+        return (30000, 32767)
+    return (int(match[1]), int(match[2]))
+
+
+def _watch_cache_sizes(text: str, mistakes: list[str]) -> tuple[tuple[str, int], ...]:
+    out: list[tuple[str, int]] = []
+    for item in filter(None, text.split(",")):
+        name, mark, size = item.partition("#")
+        if not name or not mark or not re.fullmatch(r"\d{1,9}", size):
+            mistakes.append(f"--watch-cache-sizes: {item!r} is not like pods#1000")
+            continue
+        out.append((name, int(size)))
+    return tuple(out)
+
+
+def _feature_gates(text: str, mistakes: list[str]) -> tuple[tuple[str, bool], ...]:
+    out: list[tuple[str, bool]] = []
+    for item in filter(None, text.split(",")):
+        name, equals, value = item.partition("=")
+        if not equals or value.lower() not in ("true", "false"):
+            mistakes.append(f"--feature-gates: {item!r} is not like Name=true")
+            continue
+        out.append((name.strip(), value.lower() == "true"))
+    return tuple(out)

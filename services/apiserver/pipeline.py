@@ -1,0 +1,194 @@
+"""The request pipeline: what every request passes, from first to last.
+
+    panic and errors → Status      `__call__`
+    RequestInfo                    stages/resolve.py
+    authentication                 stages/authentication.py
+    in-flight limits               stages/flowcontrol.py
+    authorization                  stages/authorization.py
+    handler                        handlers/ for resources, routes.py for all else
+
+Source of the order: kube-apiserver v1.36.2, apiserver/pkg/server/config.go
+(DefaultBuildHandlerChain).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import orjson
+
+from services.apiserver.errors import ApiError, InternalError, Timeout, to_status
+from services.apiserver.metrics import Metrics, RequestKey, now_s
+from services.apiserver.negotiation import negotiate_error
+from services.apiserver.registry.interpret import interpret
+from services.apiserver.request import (
+    AnyResponse,
+    ClientDisconnected,
+    Header,
+    Message,
+    Receive,
+    Request,
+    Response,
+    Scope,
+    Send,
+)
+from services.apiserver.requestinfo import RequestInfo, UserInfo
+from services.apiserver.stages.authorization import Authorizer, authorize
+from services.apiserver.stages.flowcontrol import InFlight
+from services.apiserver.stages.resolve import resolve_request_info
+from shared.storage import StorageError
+
+log = logging.getLogger("kubefan.apiserver")
+
+ResourceHandler = Callable[[Request], Awaitable[AnyResponse]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Pipeline:
+    """The ASGI application. Lifespan and plain routes are `plain`'s, resources `resources`'."""
+
+    def __init__(
+        self,
+        *,
+        authenticate: Callable[[Request], UserInfo],
+        authorizers: Sequence[Authorizer],
+        in_flight: InFlight,
+        resources: ResourceHandler,
+        plain: AsgiApp,
+        metrics: Metrics,
+        request_timeout_s: float,
+    ) -> None:
+        self._authenticate = authenticate
+        self._authorizers = authorizers
+        self._in_flight = in_flight
+        self._resources = resources
+        self._plain = plain
+        self._metrics = metrics
+        self._request_timeout_s = request_timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._plain(scope, receive, send)
+            return
+        started = now_s()
+        request = Request(scope, receive)
+        answer = Answer(send, request)
+        try:
+            await self._handle(request, answer)
+        except ClientDisconnected:
+            return
+        except ApiError as error:
+            await answer.error(error)
+        except StorageError as error:
+            await answer.error(interpret(error))
+        except Exception as error:
+            # The last line of defence, kube-apiserver's panic filter: the client gets a Status,
+            # the log the trace, and the server goes on with the others.
+            self._metrics.panics += 1
+            log.exception("unexpected error", extra={"method": request.method})
+            if answer.started:
+                raise
+            await answer.error(InternalError(f"Internal error occurred: {type(error).__name__}"))
+        finally:
+            if answer.status:
+                key = metric_key(request)
+                self._metrics.request(key, answer.status, now_s() - started)
+
+    async def _handle(self, request: Request, answer: Answer) -> None:
+        # Each stage relies on those above it.
+        await resolve_request_info(request)
+        request.user = self._authenticate(request)
+        info = request.info
+        if info.verb == "watch":
+            # Long-running: neither counted nor timed out here; ends by its own rules.
+            authorize(self._authorizers, request.user, info)
+            response = await self._resources(request)
+            key = metric_key(request)
+            self._metrics.long_running(key, 1)
+            try:
+                await answer.send(response)
+            finally:
+                self._metrics.long_running(key, -1)
+            return
+        mutating = self._in_flight.admit(info, request.user)
+        try:
+            # After authentication: the answer is about the user.
+            authorize(self._authorizers, request.user, info)
+            try:
+                async with asyncio.timeout(self._request_timeout_s):
+                    if not info.is_resource_request:
+                        await self._plain(request.scope, request.receive, answer.passing)
+                        return
+                    response = await self._resources(request)
+            except TimeoutError as error:
+                raise Timeout(
+                    "request did not complete within the allotted timeout", details={}
+                ) from error
+            # A slow reader may take as long as it wants for what is ready.
+            await answer.send(response)
+        finally:
+            self._in_flight.leave(mutating)
+
+
+class Answer:
+    """The one answer to a request: refuses a second start, adds the headers that all carry."""
+
+    __slots__ = ("_request", "_send", "started", "status")
+
+    def __init__(self, send: Send, request: Request) -> None:
+        self._send = send
+        self._request = request
+        self.status = 0
+        self.started = False
+
+    async def send(self, response: AnyResponse) -> None:
+        self.status = response.status
+        self.started = True
+        await response.send(self._send, self._extra())
+
+    async def passing(self, message: Message) -> None:
+        """ASGI's send for the plain routes, which write their own responses."""
+        if message["type"] == "http.response.start":
+            self.started = True
+            self.status = message["status"]
+            message = {**message, "headers": [*message.get("headers", ()), *self._extra()]}
+        await self._send(message)
+
+    async def error(self, error: ApiError) -> None:
+        """Answer with the Status of `error`, if nothing has been sent."""
+        if self.started:
+            raise error
+        await self.send(error_response(error, self._request.header(b"accept")))
+
+    def _extra(self) -> Sequence[Header]:
+        return ((b"audit-id", self._request.audit_id.encode()),)
+
+
+def error_response(error: ApiError, accept: str | None) -> Response:
+    """Return the one form that every error takes on the wire."""
+    status: dict[str, Any] = to_status(error)
+    media = negotiate_error(accept)
+    headers: list[Header] = [(b"content-type", media.content_type.encode())]
+    if error.retry_after_s is not None:
+        headers.append((b"retry-after", b"%d" % error.retry_after_s))
+    if media.format == "yaml":
+        import yaml  # only error texts for people
+
+        return Response(error.code, yaml.safe_dump(status).encode(), headers)
+    return Response(error.code, orjson.dumps(status) + b"\n", headers)
+
+
+def metric_key(request: Request) -> RequestKey:
+    """Return the labels a request is counted under.
+
+    Names that no resource has are left out, or any client could make up labels without end.
+    """
+    resource = request.resource
+    if resource is None:
+        return (request.method, "", "", "", "", "")
+    info: RequestInfo = request.info
+    scope = "resource" if info.name else "namespace" if info.namespace else "cluster"
+    return (info.verb.upper(), info.group, info.version, info.resource, info.subresource, scope)

@@ -1,0 +1,94 @@
+"""Backend: the storage and the watch cache behind all resources, and how fresh reads are made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from shared.storage import Revision, Storage
+from shared.watchcache import WatchCache
+
+FRESHNESS_TIMEOUT_S = 3.0
+"""How long a read waits for the cache; kube-apiserver's blockTimeout."""
+
+
+class CurrentRevision:
+    """The store's newest revision, asked for once for all readers that wait at a time.
+
+    A reader gets an answer to a question that was asked after the reader came, so what was
+    acknowledged before the read began is covered.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._next: asyncio.Future[Revision] | None = None
+        self._asking: asyncio.Task[None] | None = None
+
+    async def get(self) -> Revision:
+        """Return a revision that covers every write acknowledged before this call.
+
+        Raises:
+            StorageUnavailable: the store did not answer.
+        """
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_future()
+            if self._asking is None:
+                self._asking = asyncio.create_task(self._ask(), name="current revision")
+        # Shielded: a reader that gives up must not take the answer from the others.
+        return await asyncio.shield(self._next)
+
+    async def _ask(self) -> None:
+        try:
+            while self._next is not None:
+                waiting, self._next = self._next, None
+                try:
+                    revision = await self._storage.current_revision()
+                except Exception as error:  # noqa: BLE001 - handed to the readers, who raise it
+                    waiting.set_exception(error)
+                    # Marks it as seen, should all readers have gone.
+                    waiting.exception()
+                else:
+                    waiting.set_result(revision)
+        finally:
+            self._asking = None
+
+
+class Backend:
+    """What every resource store works on."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        cache: WatchCache,
+        *,
+        etcd_prefix: str,
+        on_read: Callable[[str], None] = lambda path: None,
+    ) -> None:
+        self.storage = storage
+        self.cache = cache
+        self.etcd_prefix = etcd_prefix
+        self._current = CurrentRevision(storage)
+        self._on_read = on_read
+
+    async def fresh(self) -> bool:
+        """Wait until the cache shows every write acknowledged before now.
+
+        Returns False when it does not get there in time; the caller then reads from storage.
+        """
+        cache = self.cache
+        before = cache.revision
+        revision = await self._current.get()
+        if cache.revision >= revision:
+            self._on_read("cache" if before >= revision else "waited")
+            return True
+        if await cache.wait_for(revision, FRESHNESS_TIMEOUT_S):
+            self._on_read("waited")
+            return True
+        self._on_read("storage")
+        return False
+
+    async def reached(self, revision: Revision) -> bool:
+        """Wait until the cache is at least at `revision`; False when it takes too long."""
+        if self.cache.revision >= revision:
+            return True
+        return await self.cache.wait_for(revision, FRESHNESS_TIMEOUT_S)

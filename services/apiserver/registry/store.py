@@ -1,0 +1,543 @@
+"""ResourceStore: reads and writes the objects of one resource, whatever its kind.
+
+The write flow below the handlers: fill in system fields, prepare and validate by the
+strategy, one guarded transaction, and the stored bytes become the answer's bytes.
+Source: kube-apiserver v1.36.2, apiserver/pkg/registry/generic/registry/store.go and
+apiserver/pkg/registry/rest/{create,update,delete}.go.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from services.apiserver.errors import ApiError, Cause, Conflict
+from services.apiserver.registry.backend import Backend
+from services.apiserver.registry.interpret import (
+    already_exists,
+    details_of,
+    invalid,
+    modified,
+    not_found,
+    uid_conflict,
+)
+from services.apiserver.registry.strategy import (
+    Object,
+    Strategy,
+    UpdateSubresource,
+    WriteContext,
+    keep,
+)
+from services.apiserver.request import new_uuid
+from services.apiserver.validation.field import invalid as invalid_field
+from services.apiserver.validation.metadata import (
+    validate_metadata_create,
+    validate_metadata_update,
+)
+from shared.objects.wire import to_body
+from shared.resources import Resource
+from shared.resources.keys import key_prefix
+from shared.storage import KeyExists, KeyValue, Revision, RevisionConflict
+
+ORPHAN = "orphan"
+FOREGROUND = "foregroundDeletion"
+GENERATED_SUFFIX_LENGTH = 5
+GENERATED_PREFIX_LENGTH = 58
+GENERATED_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+GENERATE_ATTEMPTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """An object as it is now: its revision and wire body. `live`: read from storage itself."""
+
+    revision: Revision
+    body: bytes
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write left: the wire body to answer with."""
+
+    body: bytes
+    created: bool = False
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Preconditions:
+    """What a DELETE wants the object to be."""
+
+    uid: str | None = None
+    resource_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRequest:
+    """The parts of DeleteOptions that decide what a deletion does."""
+
+    grace_period_s: int | None = None
+    propagation: str | None = None
+    """Orphan, Background, Foreground, or None where nothing is asked for."""
+    preconditions: Preconditions = Preconditions()
+
+
+Check = Callable[[Object, Object | None], Awaitable[None]]
+"""Validating admission: gets the new and the old object, raises ApiError to refuse."""
+
+Change = Callable[[Object | None], Awaitable[Object]]
+"""Makes the wanted object out of the present one (None: there is none)."""
+
+
+async def no_check(obj: Object, old: Object | None) -> None:
+    """Admission that lets everything pass."""
+
+
+class _MaybeStale(Exception):
+    """What was read from the cache needs a look at the storage before it is judged."""
+
+
+class ResourceStore:
+    """The objects of one resource in one version."""
+
+    def __init__(self, resource: Resource, strategy: Strategy, backend: Backend) -> None:
+        self.resource = resource
+        self.strategy = strategy
+        self.backend = backend
+        self.prefix = key_prefix(resource, backend.etcd_prefix)
+        storage = resource.storage
+        assert storage is not None
+        self.wire_prefix = b'{"kind":%b,"apiVersion":%b,' % (
+            orjson.dumps(storage.kind),
+            orjson.dumps(storage.api_version),
+        )
+        self._kind = storage.kind
+        self._api_version = storage.api_version
+        self.cache = backend.cache.resource(self.prefix)
+        self.subresources: Mapping[str, UpdateSubresource] = strategy.subresources()
+
+    # -- keys and forms ------------------------------------------------------------
+
+    def key(self, namespace: str, name: str) -> bytes:
+        if self.resource.namespaced:
+            return b"%b%b/%b" % (self.prefix, namespace.encode(), name.encode())
+        return self.prefix + name.encode()
+
+    def decode(self, body: bytes) -> Object:
+        """Return a new dict of a wire body, resourceVersion included."""
+        obj: Object = orjson.loads(self.wire_prefix + body)
+        return obj
+
+    def encode(self, obj: Object) -> bytes:
+        """Return the stored form: kind, apiVersion and metadata first, no resourceVersion."""
+        obj["metadata"].pop("resourceVersion", None)
+        ordered = {"kind": self._kind, "apiVersion": self._api_version, "metadata": None}
+        ordered.update(obj)
+        ordered["kind"] = self._kind
+        ordered["apiVersion"] = self._api_version
+        return orjson.dumps(ordered)
+
+    # -- reading -------------------------------------------------------------------
+
+    def cached(self, key: bytes) -> Current | None:
+        found = self.cache.get(key)
+        return None if found is None else Current(found.revision, found.body, live=False)
+
+    async def live(self, key: bytes, *, revision: Revision | None = None) -> Current | None:
+        found = await self.backend.storage.get(key, revision=revision)
+        return None if found is None else self._current(found)
+
+    def _current(self, found: KeyValue) -> Current:
+        _, body = to_body(found.value, found.revision)
+        return Current(found.revision, body, live=True)
+
+    # -- creating ------------------------------------------------------------------
+
+    def fill_system_fields(self, ctx: WriteContext, obj: Object) -> None:
+        """Give a new object its uid, creation time and, for generateName, its name.
+
+        Done before admission, which sees them.
+        """
+        meta = obj["metadata"]
+        meta["uid"] = new_uuid()
+        meta["creationTimestamp"] = ctx.now
+        meta.pop("deletionTimestamp", None)
+        meta.pop("deletionGracePeriodSeconds", None)
+        meta.pop("selfLink", None)
+        if not self.resource.namespaced:
+            meta.pop("namespace", None)
+        if meta.get("generateName") and not meta.get("name"):
+            meta["name"] = generated_name(meta["generateName"])
+
+    async def create(self, ctx: WriteContext, obj: Object, *, check: Check = no_check) -> Written:
+        """Store a new object, which has its system fields and passed mutating admission.
+
+        Raises:
+            Invalid: the object breaks a rule.
+            AlreadyExists: the name is taken.
+        """
+        strategy = self.strategy
+        strategy.prepare_for_create(ctx, obj)
+        causes = validate_metadata_create(
+            obj, namespaced=self.resource.namespaced, validate_name=strategy.validate_name
+        )
+        causes += strategy.validate_create(ctx, obj)
+        if causes:
+            raise invalid(self.resource, obj["metadata"].get("name", ""), causes)
+        ctx.warnings += strategy.warn_on_create(ctx, obj)
+        async with strategy.allocate(ctx, obj, None):
+            await check(obj, None)
+            version = obj["metadata"].pop("resourceVersion", "")
+            if version not in ("", "0"):
+                raise ApiError("resourceVersion should not be set on objects to be created")
+            generated = bool(obj["metadata"].get("generateName"))
+            for attempt in range(GENERATE_ATTEMPTS):
+                try:
+                    return await self._insert(ctx, obj)
+                except KeyExists as error:
+                    if not generated or attempt == GENERATE_ATTEMPTS - 1:
+                        raise already_exists(self.resource, obj, error.current) from error
+                    obj["metadata"]["name"] = generated_name(obj["metadata"]["generateName"])
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _insert(self, ctx: WriteContext, obj: Object) -> Written:
+        meta = obj["metadata"]
+        key = self.key(meta.get("namespace", ""), meta["name"])
+        stored = self.encode(obj)
+        if ctx.dry_run:
+            found = await self.backend.storage.get(key)
+            if found is not None:
+                raise KeyExists(found)
+            return Written(stored[len(self.wire_prefix) :], created=True)
+        revision = await self.backend.storage.create(key, stored, ttl_s=self.strategy.ttl_s)
+        return Written(to_body(stored, revision)[1], created=True)
+
+    # -- updating ------------------------------------------------------------------
+
+    async def update(
+        self,
+        ctx: WriteContext,
+        name: str,
+        change: Change,
+        *,
+        check: Check = no_check,
+        subresource: UpdateSubresource | None = None,
+        may_create: bool = False,
+        may_be_unconditional: bool | None = None,
+        create_change: Callable[[Object], Awaitable[None]] | None = None,
+    ) -> Written:
+        """Replace an object by what `change` makes of it, guarded by its revision.
+
+        `change` may run more than once: first on the cached state, then, if that was stale or
+        led to an error, on the live one. `create_change` runs mutating admission for a create
+        by update.
+
+        Raises:
+            NotFound, Conflict, Invalid: as the API says.
+        """
+        key = self.key(ctx.info.namespace, name)
+        current = self.cached(key) or await self.live(key)
+        unconditional = (
+            self.strategy.unconditional_update
+            if may_be_unconditional is None
+            else may_be_unconditional
+        )
+        while True:
+            try:
+                if current is None:
+                    if not may_create:
+                        raise not_found(self.resource, name)
+                    obj = await change(None)
+                    return await self._create_by_update(ctx, obj, check, create_change)
+                old = self.decode(current.body)
+                obj = await change(old)
+                self._check_version(obj, current, unconditional, name)
+                return await self._replace(ctx, key, current, old, obj, check, subresource)
+            except ApiError:
+                # What the cache showed may have been outdated: judge by the live state.
+                if current is None or current.live:
+                    raise
+                fresh = await self.live(key)
+                if fresh is not None and fresh.revision == current.revision:
+                    raise
+                current = fresh
+            except _MaybeStale:
+                current = await self.live(key)
+            except RevisionConflict as conflict:
+                current = None if conflict.current is None else self._current(conflict.current)
+
+    async def _create_by_update(
+        self,
+        ctx: WriteContext,
+        obj: Object,
+        check: Check,
+        mutate: Callable[[Object], Awaitable[None]] | None,
+    ) -> Written:
+        meta = obj["metadata"]
+        uid = meta.get("uid")
+        if uid:
+            raise uid_conflict(self.resource, meta["name"], uid, "")
+        meta.pop("resourceVersion", None)
+        self.fill_system_fields(ctx, obj)
+        if mutate is not None:
+            await mutate(obj)
+        return await self.create(ctx, obj, check=check)
+
+    def _check_version(self, obj: Object, current: Current, unconditional: bool, name: str) -> None:
+        """Compare the resourceVersion (and uid) that the client names with what is there."""
+        version = obj["metadata"].pop("resourceVersion", "")
+        if version in ("", "0"):
+            if not unconditional:
+                raise invalid(
+                    self.resource,
+                    name,
+                    [
+                        invalid_field(
+                            "metadata.resourceVersion", 0, "must be specified for an update"
+                        )
+                    ],
+                    kind=self.resource.name,
+                )
+        elif not version.isdigit():
+            raise ApiError(f"unable to parse resource version {version!r}: invalid syntax")
+        elif int(version) != current.revision:
+            raise modified(self.resource, name)
+
+    async def _replace(
+        self,
+        ctx: WriteContext,
+        key: bytes,
+        current: Current,
+        old: Object,
+        obj: Object,
+        check: Check,
+        subresource: UpdateSubresource | None,
+    ) -> Written:
+        old["metadata"].pop("resourceVersion", None)
+        self._prepare_update(ctx, obj, old, subresource)
+        if obj == old:
+            # A write that changes nothing is none; but only if what it looked at is the truth.
+            if not current.live:
+                raise _MaybeStale
+            await check(obj, old)
+            return Written(current.body)
+        hooks = subresource or self.strategy
+        meta = obj["metadata"]
+        causes: list[Cause] = []
+        if meta != old["metadata"]:
+            causes += validate_metadata_update(obj, old, namespaced=self.resource.namespaced)
+        causes += hooks.validate_update(ctx, obj, old)
+        if causes:
+            raise invalid(self.resource, meta.get("name", ""), causes)
+        ctx.warnings += hooks.warn_on_update(ctx, obj, old)
+        async with self.strategy.allocate(ctx, obj, old):
+            await check(obj, old)
+            if self._is_emptied(obj, old):
+                return await self._remove(ctx, key, current, obj)
+            stored = self.encode(obj)
+            if ctx.dry_run:
+                return Written(to_body(stored, current.revision)[1])
+            revision = await self.backend.storage.update(
+                key, stored, expected=current.revision, ttl_s=self.strategy.ttl_s
+            )
+            return Written(to_body(stored, revision)[1])
+
+    def _prepare_update(
+        self,
+        ctx: WriteContext,
+        obj: Object,
+        old: Object,
+        subresource: UpdateSubresource | None,
+    ) -> None:
+        meta, before = obj["metadata"], old["metadata"]
+        keep(meta, before, "generation", "creationTimestamp")
+        meta.pop("selfLink", None)
+        if not self.resource.namespaced:
+            meta.pop("namespace", None)
+        (subresource or self.strategy).prepare_for_update(ctx, obj, old)
+        meta = obj["metadata"]
+        if not meta.get("uid"):
+            keep(meta, before, "uid")
+        if "deletionTimestamp" in before and "deletionTimestamp" not in meta:
+            keep(meta, before, "deletionTimestamp")
+        if "deletionGracePeriodSeconds" not in meta:
+            keep(meta, before, "deletionGracePeriodSeconds")
+
+    def _is_emptied(self, obj: Object, old: Object) -> bool:
+        """Whether this update takes away the last thing that kept a deleted object alive."""
+        before = old["metadata"]
+        return (
+            not obj["metadata"].get("finalizers")
+            and "deletionTimestamp" in before
+            and not before.get("deletionGracePeriodSeconds")
+            and not self.strategy.is_held(obj)
+        )
+
+    # -- deleting ------------------------------------------------------------------
+
+    async def delete(
+        self,
+        ctx: WriteContext,
+        name: str,
+        request: DeleteRequest,
+        *,
+        check: Check = no_check,
+    ) -> Written:
+        """Delete an object, or begin to.
+
+        Returns its state: removed, or marked with a deletionTimestamp where a finalizer or a
+        grace period keeps it.
+
+        Raises:
+            NotFound: there is none.
+            Conflict: a precondition fails.
+        """
+        key = self.key(ctx.info.namespace, name)
+        current = await self.live(key)
+        while True:
+            if current is None:
+                raise not_found(self.resource, name)
+            try:
+                return await self._delete_current(ctx, key, current, request, check)
+            except RevisionConflict as conflict:
+                current = None if conflict.current is None else self._current(conflict.current)
+
+    async def _delete_current(
+        self,
+        ctx: WriteContext,
+        key: bytes,
+        current: Current,
+        request: DeleteRequest,
+        check: Check,
+    ) -> Written:
+        old = self.decode(current.body)
+        self._check_preconditions(old, request.preconditions)
+        await check(old, old)
+        old["metadata"].pop("resourceVersion", None)
+        obj = orjson.loads(orjson.dumps(old))
+        verdict = self._mark(ctx, obj, request)
+        if verdict == "pending":
+            return Written(current.body)
+        if verdict == "remove" and obj == old:
+            return await self._remove(ctx, key, current, old)
+        stored = self.encode(obj)
+        if ctx.dry_run:
+            return Written(to_body(stored, current.revision)[1], removed=verdict == "remove")
+        if obj != old:
+            revision = await self.backend.storage.update(key, stored, expected=current.revision)
+            current = Current(revision, to_body(stored, revision)[1], live=True)
+        if verdict == "remove":
+            return await self._remove(ctx, key, current, obj)
+        return Written(current.body)
+
+    def _mark(self, ctx: WriteContext, obj: Object, request: DeleteRequest) -> str:
+        """Change `obj` as its deletion wants; returns what comes next: keep, pending, remove."""
+        meta = obj["metadata"]
+        graceful = False
+        if self.strategy.graceful_deletion:
+            state = self._mark_graceful(ctx, obj, request)
+            if state == "pending":
+                return "pending"
+            graceful = state == "graceful"
+        finalizers = self._finalizers(meta, request.propagation)
+        if finalizers is not None:
+            if finalizers:
+                meta["finalizers"] = finalizers
+            else:
+                meta.pop("finalizers", None)
+        held = bool(meta.get("finalizers")) or self.strategy.is_held(obj)
+        if not graceful and held:
+            self._mark_held(ctx, obj)
+        if held or (graceful and meta.get("deletionGracePeriodSeconds", 0) > 0):
+            return "keep"
+        return "remove"
+
+    def _mark_graceful(self, ctx: WriteContext, obj: Object, request: DeleteRequest) -> str:
+        from services.apiserver.values.time import shifted
+
+        meta = obj["metadata"]
+        wanted = request.grace_period_s
+        if wanted is not None and wanted < 0:
+            wanted = 1
+        if "deletionTimestamp" in meta:
+            present = meta.get("deletionGracePeriodSeconds", 0)
+            if present < 0:
+                present = 1
+            if not present:
+                return "now"
+            if wanted is None or wanted >= present:
+                return "pending"
+            meta["deletionTimestamp"] = shifted(meta["deletionTimestamp"], wanted - present)
+            meta["deletionGracePeriodSeconds"] = wanted
+            return "graceful"
+        period = self.strategy.grace_period_s(ctx, obj, wanted)
+        meta["deletionTimestamp"] = shifted(ctx.now, period)
+        meta["deletionGracePeriodSeconds"] = period
+        if meta.get("generation"):
+            meta["generation"] += 1
+        return "graceful"
+
+    def _mark_held(self, ctx: WriteContext, obj: Object) -> None:
+        meta = obj["metadata"]
+        if "deletionTimestamp" not in meta:
+            if meta.get("generation"):
+                meta["generation"] += 1
+            meta["deletionTimestamp"] = ctx.now
+        elif meta["deletionTimestamp"] > ctx.now:
+            meta["deletionTimestamp"] = ctx.now
+        meta["deletionGracePeriodSeconds"] = 0
+        self.strategy.mark_deleting(obj)
+
+    def _finalizers(self, meta: Object, propagation: str | None) -> list[str] | None:
+        """Return the finalizers that the propagation policy leads to; None: as they are."""
+        default = self.strategy.default_garbage_collection
+        if default == "unsupported":
+            return None
+        present: list[str] = meta.get("finalizers", [])
+        if propagation is not None:
+            orphan, foreground = propagation == "Orphan", propagation == "Foreground"
+        else:
+            # A finalizer that is there already overrides the kind's default.
+            first = next((one for one in present if one in (ORPHAN, FOREGROUND)), None)
+            orphan = first == ORPHAN or (first is None and default == "orphan")
+            foreground = FOREGROUND in present
+        wanted = [one for one in present if one not in (ORPHAN, FOREGROUND)]
+        if orphan:
+            wanted.append(ORPHAN)
+        if foreground:
+            wanted.append(FOREGROUND)
+        return None if set(wanted) == set(present) else wanted
+
+    def _check_preconditions(self, obj: Object, wanted: Preconditions) -> None:
+        meta = obj["metadata"]
+        for label, asked, there in (
+            ("UID", wanted.uid, meta.get("uid", "")),
+            ("ResourceVersion", wanted.resource_version, meta.get("resourceVersion", "")),
+        ):
+            if asked is not None and asked != there:
+                raise Conflict(
+                    f'Operation cannot be fulfilled on {self._kind} "{meta["name"]}": the {label} '
+                    f"in the precondition ({asked}) does not match the {label} in record "
+                    f"({there}). The object might have been deleted and then recreated",
+                    details=details_of(self.resource, meta["name"], kind=self._kind),
+                )
+
+    async def _remove(
+        self, ctx: WriteContext, key: bytes, current: Current, obj: Object
+    ) -> Written:
+        """Take the object out of storage; the answer shows it as it was last stored."""
+        shown = to_body(self.encode(obj), current.revision)[1]
+        if not ctx.dry_run:
+            await self.backend.storage.delete(key, expected=current.revision)
+            await self.strategy.after_delete(ctx, obj)
+        return Written(shown, removed=True)
+
+
+def generated_name(prefix: str) -> str:
+    """Return a name for generateName: the prefix, cut to 58 characters, and five more."""
+    suffix = "".join(random.choices(GENERATED_ALPHABET, k=GENERATED_SUFFIX_LENGTH))
+    return prefix[:GENERATED_PREFIX_LENGTH] + suffix

@@ -1,0 +1,100 @@
+"""The plain routes: health, metrics, OpenAPI, discovery, and 404 for all else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp
+
+from services.apiserver.discovery import Discovery
+from services.apiserver.errors import ApiError
+from services.apiserver.handlers.dispatch import TEXT_404, method_not_allowed
+from services.apiserver.handlers.get import is_pretty
+from services.apiserver.health import HealthChecks
+from services.apiserver.metrics import Metrics
+from services.apiserver.openapi import OpenApi
+from services.apiserver.request import AnyResponse, Receive, Request, Response, Scope, Send
+
+METRICS_TYPE = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+
+
+class PlainRoutes:
+    """What is not a resource. Authorization has been done by the pipeline."""
+
+    def __init__(
+        self,
+        *,
+        health: Mapping[str, HealthChecks],
+        metrics: Metrics,
+        discovery: Discovery,
+        openapi: OpenApi,
+    ) -> None:
+        self._health = health
+        self._metrics = metrics
+        self._discovery = discovery
+        self._openapi = openapi
+
+    def router(self) -> ASGIApp:
+        """Return the ASGI application of these routes."""
+        routes = [
+            *(
+                Route(path, self._endpoint(self._health_answer))
+                for name in self._health
+                for path in (f"/{name}", f"/{name}/{{check:path}}")
+            ),
+            Route("/metrics", self._endpoint(self._metrics_answer)),
+            Route("/openapi/{rest:path}", self._endpoint(self._openapi_answer)),
+        ]
+        return Router(
+            routes, redirect_slashes=False, default=self._endpoint(self._discovery_answer)
+        )
+
+    def _endpoint(self, answer) -> ASGIApp:  # type: ignore[no-untyped-def]
+        async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
+            request = Request(scope, receive)
+            response: AnyResponse = await answer(request)
+            await response.send(send, ())
+
+        return AsgiEndpoint(endpoint)
+
+    async def _health_answer(self, request: Request) -> AnyResponse:
+        name, _, check = request.path[1:].partition("/")
+        checks = self._health[name]
+        if "/" not in request.path[1:]:
+            return await checks.answer(request.query)
+        found = await checks.answer_one(check) if check else None
+        return found or TEXT_404
+
+    async def _metrics_answer(self, request: Request) -> AnyResponse:
+        return Response(200, self._metrics.exposition(), (METRICS_TYPE,))
+
+    async def _openapi_answer(self, request: Request) -> AnyResponse:
+        if request.method not in ("GET", "HEAD"):
+            raise method_not_allowed()
+        found = await self._openapi.answer(request.path, request.query, request.headers)
+        return TEXT_404 if found is None else Response(found.status, found.body, found.headers)
+
+    async def _discovery_answer(self, request: Request) -> AnyResponse:
+        found = self._discovery.answer(
+            request.path,
+            request.header(b"accept"),
+            request.header(b"if-none-match"),
+            method=request.method,
+            pretty=is_pretty(request),
+        )
+        return TEXT_404 if found is None else Response(found.status, found.body, found.headers)
+
+
+class AsgiEndpoint:
+    """An ASGI application as Starlette's Route wants it: an object, so that it is not taken
+    for a request handler, and every method comes through."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+__all__ = ["ApiError", "PlainRoutes"]

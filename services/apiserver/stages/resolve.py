@@ -1,0 +1,96 @@
+"""Stage: method, path and query → RequestInfo.
+
+Source: kube-apiserver v1.36.2, apiserver/pkg/endpoints/request/requestinfo.go (NewRequestInfo).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from services.apiserver.request import Request
+from services.apiserver.requestinfo import RequestInfo
+
+VERBS = {
+    "POST": "create",
+    "GET": "get",
+    "HEAD": "get",
+    "PUT": "update",
+    "PATCH": "patch",
+    "DELETE": "delete",
+}
+NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
+EXACT_NAME = "metadata.name="
+
+
+async def resolve_request_info(request: Request) -> None:
+    request.info = request_info(request.method, request.path, request.query)
+
+
+def request_info(method: str, path: str, query: Mapping[str, Sequence[str]]) -> RequestInfo:
+    """Return what the request wants.
+
+    Special paths: /api/VERSION/..., /apis/GROUP/VERSION/..., the older /watch/ prefix, and
+    namespaces/NAME/SUBRESOURCE, which is about the namespace itself.
+    """
+    parts = [part for part in path.split("/") if part]
+    if len(parts) < 3 or parts[0] not in ("api", "apis"):
+        return RequestInfo(False, path, method.lower())
+    prefix = parts[0]
+    group = ""
+    rest = parts[1:]
+    if prefix == "apis":
+        if len(rest) < 3:
+            return RequestInfo(False, path, method.lower())
+        group = rest[0]
+        rest = rest[1:]
+    version = rest[0]
+    rest = rest[1:]
+    verb = VERBS.get(method, "")
+    if rest[0] in ("watch", "proxy"):
+        if len(rest) < 2:
+            return RequestInfo(False, path, method.lower())
+        verb = rest[0]
+        rest = rest[1:]
+    namespace = ""
+    if rest[0] == "namespaces":
+        if len(rest) > 1:
+            namespace = rest[1]
+            if len(rest) > 2 and rest[2] not in NAMESPACE_SUBRESOURCES:
+                rest = rest[2:]
+    resource = rest[0]
+    name = rest[1] if len(rest) > 1 else ""
+    subresource = rest[2] if len(rest) > 2 else ""
+    if method == "GET" and verb == "get" and not name:
+        verb = "watch" if _is_true(query.get("watch")) else "list"
+    elif verb == "delete" and not name:
+        verb = "deletecollection"
+    if verb in ("list", "watch") and not name:
+        name = _selected_name(query.get("fieldSelector"))
+    return RequestInfo(
+        True,
+        path,
+        verb,
+        prefix,
+        group,
+        version,
+        namespace,
+        resource,
+        subresource,
+        name,
+        tuple(rest),
+    )
+
+
+def _is_true(values: Sequence[str] | None) -> bool:
+    """Booleans of a query: absent is false, "0" and "false" are false, all else is true."""
+    return bool(values) and values[0].lower() not in ("0", "false")
+
+
+def _selected_name(values: Sequence[str] | None) -> str:
+    """Return NAME of a fieldSelector that asks for metadata.name=NAME, else ""."""
+    if not values or EXACT_NAME[:-1] not in values[0]:
+        return ""
+    for term in values[0].split(","):
+        if term.startswith(EXACT_NAME):
+            return term[len(EXACT_NAME) :].removeprefix("=")
+    return ""
