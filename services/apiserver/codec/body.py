@@ -32,10 +32,13 @@ class Body:
     duplicates: tuple[str, ...] = ()
 
 
-def decode_body(raw: bytes, media_type: str = "application/json") -> Body:
+def decode_body(
+    raw: bytes, media_type: str = "application/json", *, merge_repeated: bool = True
+) -> Body:
     """Decode a body of type application/json or application/yaml.
 
-    Of repeated fields the last scalar wins and objects are merged, as in Go structs. The
+    Of repeated fields the last scalar wins and objects are merged, as in Go structs; without
+    `merge_repeated` the last value wins, as in Go maps (patches, custom resources). The
     result is a tree without shared parts, at most MAX_DEPTH deep, with Python's str, int,
     float, bool, None, list and dict, that orjson can print.
 
@@ -46,21 +49,21 @@ def decode_body(raw: bytes, media_type: str = "application/json") -> Body:
         if media_type.endswith("yaml"):
             value, duplicates = yamlbody.load(raw, max_depth=MAX_DEPTH)
             return Body(value, duplicates)
-        return _decode_json(raw)
+        return _decode_json(raw, merge_repeated)
     except RecursionError:
         raise BadRequest(_TOO_DEEP) from None
     except yamlbody.YamlError as error:
         raise BadRequest(f"error parsing the body: {error}") from None
 
 
-def _decode_json(raw: bytes) -> Body:
+def _decode_json(raw: bytes, merge_repeated: bool) -> Body:
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         value = _decode_leniently(raw, error)
     if type(value) is not dict and type(value) is not list:
         return Body(value)
-    return _decode_repeated(raw) if _repeats_fields(raw, value) else Body(value)
+    return _decode_repeated(raw, merge_repeated) if _repeats_fields(raw, value) else Body(value)
 
 
 def _repeats_fields(raw: bytes, value: Any) -> bool:
@@ -93,9 +96,9 @@ def _decode_leniently(raw: bytes, error: orjson.JSONDecodeError) -> Any:
         raise BadRequest(f"couldn't get version/kind; json parse error: {error.msg}") from None
 
 
-def _decode_repeated(raw: bytes) -> Body:
+def _decode_repeated(raw: bytes, merge: bool) -> Body:
     duplicates: list[str] = []
-    value = _merged(_load(raw.decode("utf-8", "replace"), _Pairs), "", duplicates)
+    value = _resolved(_load(raw.decode("utf-8", "replace"), _Pairs), "", duplicates, merge)
     return Body(value, tuple(duplicates))
 
 
@@ -150,21 +153,24 @@ def _float(text: str) -> float:
     return number
 
 
-def _merged(value: Any, path: str, duplicates: list[str]) -> Any:
-    """Turn _Pairs into dicts: the last scalar wins, repeated objects are merged."""
+def _resolved(value: Any, path: str, duplicates: list[str], merge: bool) -> Any:
+    """Turn _Pairs into dicts and note the paths of repeated fields."""
     if isinstance(value, _Pairs):
         out: dict[str, Any] = {}
         for key, item in value:
             where = f"{path}.{key}" if path else key
-            made = _merged(item, where, duplicates)
+            made = _resolved(item, where, duplicates, merge)
             if key in out:
                 duplicates.append(f'duplicate field "{where}"')
-                if isinstance(made, dict) and isinstance(out[key], dict):
+                if merge and isinstance(made, dict) and isinstance(out[key], dict):
                     made = _overlay(out[key], made)
             out[key] = made
         return out
     if isinstance(value, list):
-        return [_merged(item, f"{path}[{n}]", duplicates) for n, item in enumerate(value)]
+        return [
+            _resolved(item, f"{path}[{number}]", duplicates, merge)
+            for number, item in enumerate(value)
+        ]
     return value
 
 

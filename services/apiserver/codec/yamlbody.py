@@ -29,6 +29,12 @@ _INTEGER = re.compile(
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
 _INFINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _TAG = "tag:yaml.org,2002:"
+_TAGGED: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "null": (type(None),),
+}
 _MAX_NODES_FROM_ALIASES = 100_000
 
 
@@ -175,10 +181,9 @@ def _scalar(event: Any) -> Any:
             return base64.b64decode(text, validate=False).decode("utf-8", "replace")
         except binascii.Error:
             raise YamlError("yaml: !!binary value contains invalid base64 data") from None
-    if kind in ("int", "float", "bool", "null"):
+    if kind in _TAGGED:
         value = _resolve(text)
-        wanted = {"int": int, "float": (int, float), "bool": bool, "null": type(None)}[kind]
-        if not isinstance(value, wanted) or (isinstance(value, bool) and kind != "bool"):
+        if type(value) not in _TAGGED[kind]:
             raise YamlError(f"yaml: cannot decode !!str `{text[:20]}` as a !!{kind}")
         return value
     return text
