@@ -1,0 +1,62 @@
+# Everything is made in .venv, with the versions of constraints.txt.
+#
+#   make run      start an API server on this machine; UP="--secure-port 7443" gives flags
+#   make test     all checks and tests
+#   make lint     the checks alone
+#   make bench    the benchmarks of loadtest/
+#   make install  only prepare .venv
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UP ?=
+PYTEST ?=
+
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+
+.PHONY: run install test lint etcd bench clean
+.DEFAULT_GOAL := run
+
+run: $(INSTALLED)
+	@exec $(BIN)/kubefan up $(UP)
+
+install: $(INSTALLED)
+
+test: lint etcd
+	$(BIN)/pytest $(PYTEST)
+
+lint: $(INSTALLED_DEV)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED_DEV)
+	@set -e; for script in $(sort $(wildcard loadtest/bench_*.py)); do \
+		echo "== $$script"; $(BIN)/python "$$script"; \
+	done
+
+clean:
+	rm -rf $(VENV) .kubefan .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build
+
+$(BIN)/python:
+	@echo "== Making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "kubefan needs Python 3.11 or newer: make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || sh tools/apt-install.sh python3-venv
+	@$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): $(BIN)/python pyproject.toml constraints.txt
+	@echo "== Installing kubefan and what it needs (a minute, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(INSTALLED_DEV): $(INSTALLED)
+	@echo "== Installing the tools for tests (a minute, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# The tests run against a real etcd too.
+etcd:
+	@command -v etcd >/dev/null || sh tools/apt-install.sh etcd-server

@@ -1,0 +1,151 @@
+"""Compare the server's answers with recorded ones of kube-apiserver, and with what it got before.
+
+    python -m tests.compat.check --suite DIR [--store embedded] [AREA ...]
+
+DIR holds replay.py, tokens.csv and scenarios/AREA/*.yaml. For each area the number of steps that
+were answered right must not fall below floors.json; raise the floors when it has grown
+(--raise-floors). Exit status 1 where one is below.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.e2e import system
+
+FLOORS = Path(__file__).with_name("floors.json")
+STORES = ("embedded", "etcd")
+AREA_TIMEOUT_S = 300.0
+
+# One line of `replay.py -q`: "ok   3/3 scenarios/crud/create.yaml"
+_SCENARIO = re.compile(rb"^(?:ok  |FAIL) (\d+)/(\d+) ", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Steps answered right, of how many; `whole` is False where the time ran out."""
+
+    passed: int
+    steps: int
+    seconds: float
+    whole: bool
+
+
+def main() -> int:
+    arguments = _parser().parse_args()
+    suite: Path = arguments.suite
+    areas = arguments.areas or sorted(path.name for path in (suite / "scenarios").iterdir())
+    floors: dict[str, int] = json.loads(FLOORS.read_text())
+    stores = arguments.store or STORES
+    # One store a processor: most of a replay is waiting.
+    with concurrent.futures.ThreadPoolExecutor(len(stores)) as pool:
+        scores = dict(
+            zip(stores, pool.map(lambda store: _score(suite, store, areas), stores), strict=True)
+        )
+    for store, by_area in scores.items():
+        _print(store, by_area, floors)
+    if arguments.raise_floors:
+        _raise_floors(floors, scores.values())
+    return 1 if any(_below(by_area, floors) for by_area in scores.values()) else 0
+
+
+def _score(suite: Path, store: str, areas: Sequence[str]) -> dict[str, Score]:
+    with _server(suite, store) as server:
+        return {area: _replay(suite, area, server.url) for area in areas}
+
+
+@contextmanager
+def _server(suite: Path, store: str) -> Iterator[system.Server]:
+    """Run a server as the recorded one was run."""
+    flags = [
+        "--authorization-mode=Node,RBAC",
+        f"--token-auth-file={suite / 'tokens.csv'}",
+        "--service-cluster-ip-range=10.0.0.0/24",
+        "--allow-privileged=true",
+        "--service-account-issuer=https://localhost",
+        "--disable-admission-plugins=ServiceAccount",
+    ]
+    with tempfile.TemporaryDirectory(prefix="kubefan-compat-") as folder:
+        data_dir = Path(folder)
+        if store == "embedded":
+            with system.apiserver(data_dir, *flags) as server:
+                yield server
+            return
+        with (
+            system.etcd(data_dir) as etcd,
+            system.apiserver(data_dir, f"--etcd-servers={etcd}", *flags) as server,
+        ):
+            yield server
+
+
+def _replay(suite: Path, area: str, url: str) -> Score:
+    command = [sys.executable, "-u", str(suite / "replay.py"), "--server", url, "-q"]
+    start = time.monotonic()
+    try:
+        output = subprocess.run(
+            [*command, str(suite / "scenarios" / area)],
+            stdout=subprocess.PIPE,
+            timeout=AREA_TIMEOUT_S,
+            check=False,  # its status says that something differs: floors judge that
+        ).stdout
+        whole = True
+    except subprocess.TimeoutExpired as expired:
+        output, whole = expired.stdout or b"", False
+    scenarios = [(int(good), int(total)) for good, total in _SCENARIO.findall(output)]
+    return Score(
+        passed=sum(good for good, _ in scenarios),
+        steps=sum(total for _, total in scenarios),
+        seconds=time.monotonic() - start,
+        whole=whole,
+    )
+
+
+def _below(scores: Mapping[str, Score], floors: Mapping[str, int]) -> list[str]:
+    return [area for area, score in scores.items() if score.passed < floors.get(area, 0)]
+
+
+def _print(store: str, scores: Mapping[str, Score], floors: Mapping[str, int]) -> None:
+    print(f"\n{store}: recorded answers given, steps")
+    low = _below(scores, floors)
+    for area, score in scores.items():
+        floor = floors.get(area, 0)
+        share = f"{score.passed}/{score.steps}"
+        remarks = [f"BELOW the floor of {floor}" if area in low else f"floor {floor}"]
+        if not score.whole:
+            remarks.append(f"cut off after {AREA_TIMEOUT_S:.0f} s")
+        print(f"  {area:<16} {share:>11}  {score.seconds:5.0f} s  {', '.join(remarks)}")
+    total = sum(score.passed for score in scores.values())
+    print(f"  {'all':<16} {total:>5}/{sum(score.steps for score in scores.values())}", flush=True)
+
+
+def _raise_floors(floors: dict[str, int], results: Iterable[Mapping[str, Score]]) -> None:
+    """Set each floor to the lowest score, where that is higher than it was."""
+    for scores in zip(*(result.items() for result in results), strict=True):
+        area = scores[0][0]
+        floors[area] = max(floors.get(area, 0), min(score.passed for _, score in scores))
+    FLOORS.write_text(json.dumps(dict(sorted(floors.items())), indent=2) + "\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--suite", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--store", action="append", choices=STORES, help="default: both")
+    parser.add_argument("--raise-floors", action="store_true")
+    parser.add_argument("areas", nargs="*", metavar="AREA")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
