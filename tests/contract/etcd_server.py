@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -14,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from shared.storage.etcd import TlsFiles
 
 START_S = 20.0
 
@@ -26,11 +29,12 @@ class EtcdProcess:
     client_port: int
     peer_port: int
     arguments: tuple[str, ...]
+    tls: TlsFiles | None = None
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.client_port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.client_port}"
 
     @property
     def pid(self) -> int:
@@ -71,7 +75,10 @@ class EtcdProcess:
         deadline = time.monotonic() + START_S
         while True:
             try:
-                with urllib.request.urlopen(f"{self.url}/health", timeout=1) as answer:
+                health = urllib.request.urlopen(
+                    f"{self.url}/health", timeout=1, context=self._tls_context()
+                )
+                with health as answer:
                     if b'"true"' in answer.read():
                         return
             except (urllib.error.URLError, OSError):
@@ -81,6 +88,14 @@ class EtcdProcess:
                 text = (self.data_dir / "etcd.log").read_text(errors="replace")
                 raise RuntimeError(f"etcd did not start:\n{text[-2000:]}")
             time.sleep(0.02)
+
+    def _tls_context(self) -> ssl.SSLContext | None:
+        if self.tls is None:
+            return None
+        assert self.tls.cert is not None, "etcd's health is asked with a client certificate"
+        context = ssl.create_default_context(cafile=self.tls.ca)
+        context.load_cert_chain(self.tls.cert, self.tls.key)
+        return context
 
     def kill(self) -> None:
         """kill -9, and wait for the end."""
@@ -101,8 +116,10 @@ class EtcdProcess:
             self._process = None
 
 
-def start_etcd(data_dir: Path, *arguments: str) -> EtcdProcess:
+def start_etcd(data_dir: Path, *arguments: str, tls: TlsFiles | None = None) -> EtcdProcess:
     """Start etcd with its data in `data_dir`; `arguments` are further flags of etcd's.
+
+    `tls` is what a client needs if those flags ask for it.
 
     Without an etcd in PATH the test is skipped, in CI it fails.
     """
@@ -110,13 +127,13 @@ def start_etcd(data_dir: Path, *arguments: str) -> EtcdProcess:
         if os.environ.get("CI"):
             pytest.fail("etcd is not installed")
         pytest.skip("etcd is not installed")
-    client_port, peer_port = _free_ports()
-    etcd = EtcdProcess(data_dir, client_port, peer_port, arguments)
+    client_port, peer_port = free_ports()
+    etcd = EtcdProcess(data_dir, client_port, peer_port, arguments, tls)
     etcd.start()
     return etcd
 
 
-def _free_ports() -> tuple[int, int]:
+def free_ports() -> tuple[int, int]:
     with socket.socket() as one, socket.socket() as other:
         one.bind(("127.0.0.1", 0))
         other.bind(("127.0.0.1", 0))

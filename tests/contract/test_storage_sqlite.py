@@ -86,6 +86,7 @@ def test_the_revision_outlives_a_restart_when_compaction_took_its_row(path: Path
         deleted = await storage.delete(b"/pods/a", expected=created)
         await storage.compact(deleted)
         await rows_are(storage, 0)
+        assert (await storage.list(b"/")).revision == deleted
 
     async def after(storage: SqliteStorage) -> None:
         assert await storage.current_revision() == 3

@@ -165,7 +165,7 @@ class Connection:
 def translate(error: grpc.aio.AioRpcError) -> StorageError:
     """etcd v3.4 to v3.6, api/v3rpc/rpctypes/error.go."""
     code, details = error.code(), error.details() or ""
-    if code in _TRANSIENT:
+    if code in _TRANSIENT and "larger than max" not in details:  # that is about the request
         return StorageUnavailable(f"etcd: {code.name}: {details}")
     if code is grpc.StatusCode.OUT_OF_RANGE and "has been compacted" in details:
         return RevisionCompacted(details)

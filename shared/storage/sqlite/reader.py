@@ -47,7 +47,8 @@ def snapshot(connection: sqlite3.Connection) -> Iterator[Snapshot]:
     connection.execute("BEGIN")
     try:
         newest, compacted = connection.execute(
-            "SELECT max((SELECT max(revision) FROM changes), compacted), compacted FROM compaction"
+            "SELECT max(coalesce((SELECT max(revision) FROM changes), 0), compacted), compacted"
+            " FROM compaction"
         ).fetchone()
         yield Snapshot(newest, compacted)
     finally:
