@@ -108,6 +108,13 @@ def test_custom_resources_take_a_type_wildcard_and_refuse_without_details() -> N
     assert caught.value.details is None
 
 
+def test_a_resource_without_a_table_falls_back_or_refuses() -> None:
+    table = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    assert negotiate(f"{table},application/json", tables=False) == JSON
+    with pytest.raises(NotAcceptable):
+        negotiate(table, tables=False)
+
+
 @pytest.mark.parametrize(
     ("accept", "media"),
     [

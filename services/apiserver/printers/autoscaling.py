@@ -1,7 +1,6 @@
-"""Rows of autoscalers: v2's metrics, also of objects in the v1 form.
+"""Rows of autoscalers, of objects in the v2 form: a Table of v1 shows the same cells.
 
-Source: kube-apiserver v1.36.2, pkg/printers/internalversion/printers.go (formatHPAMetrics)
-and pkg/apis/autoscaling/v1/conversion.go (the v1 annotations).
+Source: kube-apiserver v1.36.2, pkg/printers/internalversion/printers.go (formatHPAMetrics).
 """
 
 from __future__ import annotations
@@ -9,28 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from services.apiserver.printers.formatting import age, items, name, part
 from services.apiserver.printers.printer import AGE, NAME, Column, KindPrinter, Object
 
 _UNKNOWN = "<unknown>"
-_METRICS = "autoscaling.alpha.kubernetes.io/metrics"
-_CURRENT_METRICS = "autoscaling.alpha.kubernetes.io/current-metrics"
 
 
 def _cells(obj: Object, now: float) -> list[Any]:
     spec, status = part(obj, "spec"), part(obj, "status")
     target = part(spec, "scaleTargetRef")
     minimum = spec.get("minReplicas")
-    if obj.get("apiVersion") == "autoscaling/v1":
-        metrics, current = _metrics_of_v1(obj)
-    else:
-        metrics, current = items(spec, "metrics"), items(status, "currentMetrics")
     return [
         name(obj),
         f"{target.get('kind', '')}/{target.get('name', '')}",
-        _targets(metrics, current),
+        _targets(items(spec, "metrics"), items(status, "currentMetrics")),
         "<unset>" if minimum is None else str(minimum),
         spec.get("maxReplicas", 0),
         status.get("currentReplicas", 0),
@@ -94,59 +85,6 @@ def _current(status: Mapping[str, Any], source: str, field: str) -> str:
     if status.get(source) is None:
         return _UNKNOWN
     return str(part(status, source, "current").get(field, "0"))
-
-
-def _metrics_of_v1(obj: Object) -> tuple[list[Any], list[Any]]:
-    """Return v2's metrics and currentMetrics of an autoscaling/v1 object."""
-    annotations = part(obj, "metadata", "annotations")
-    metrics = [_source_of_v1(one, "target") for one in _annotation(annotations, _METRICS)]
-    current = [_source_of_v1(one, "current") for one in _annotation(annotations, _CURRENT_METRICS)]
-    cpu = part(obj, "spec").get("targetCPUUtilizationPercentage")
-    if cpu is not None:
-        metrics.append(_cpu("target", cpu))
-    used = part(obj, "status").get("currentCPUUtilizationPercentage")
-    if used is not None and not current:
-        current.append(_cpu("current", used))
-    return metrics, current
-
-
-def _annotation(annotations: Mapping[str, str], key: str) -> list[Any]:
-    """Return the list in an annotation, which is a client's text and may be anything."""
-    try:
-        found = orjson.loads(annotations.get(key, "[]"))
-    except orjson.JSONDecodeError:
-        return []
-    if not isinstance(found, list):
-        return []
-    return [one for one in found if isinstance(one, dict)]
-
-
-def _source_of_v1(metric: dict[str, Any], side: str) -> dict[str, Any]:
-    """Return a v1 metric in v2's form; `side` is target (spec) or current (status)."""
-    converted: dict[str, Any] = {"type": metric.get("type", "")}
-    for source in ("resource", "containerResource", "pods", "object", "external"):
-        old = metric.get(source)
-        if not isinstance(old, dict):
-            continue
-        values = {
-            new: old[field]
-            for new, fields in {
-                "averageUtilization": (f"{side}AverageUtilization",),
-                "averageValue": (f"{side}AverageValue", "averageValue"),
-                "value": (f"{side}Value",),
-            }.items()
-            for field in fields
-            if field in old
-        }
-        converted[source] = {"name": old.get("name", ""), side: values}
-    return converted
-
-
-def _cpu(side: str, percentage: int) -> dict[str, Any]:
-    return {
-        "type": "Resource",
-        "resource": {"name": "cpu", side: {"averageUtilization": percentage}},
-    }
 
 
 _SPEC = "api.autoscaling.v2.HorizontalPodAutoscalerSpec"

@@ -6,13 +6,14 @@ pkg/printers/tablegenerator.go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from services.apiserver.printers.kinds import ResourceKey, printer_of
 from services.apiserver.printers.printer import Object, Printer
 
 IncludeObject = Literal["None", "Metadata", "Object"]
+Convert = Callable[[Object], Object]
 META_V1 = "meta.k8s.io/v1"
 
 
@@ -30,6 +31,7 @@ def table(
     now: float,
     with_columns: bool = True,
     api_version: str = META_V1,
+    convert: Convert | None = None,
 ) -> dict[str, Any]:
     """Return the Table of a built-in kind's objects; see `render`."""
     return render(
@@ -40,6 +42,7 @@ def table(
         now=now,
         with_columns=with_columns,
         api_version=api_version,
+        convert=convert,
     )
 
 
@@ -52,21 +55,30 @@ def render(
     now: float,
     with_columns: bool = True,
     api_version: str = META_V1,
+    convert: Convert | None = None,
 ) -> dict[str, Any]:
     """Return a Table.
 
     Args:
         printer: the kind's printer.
-        objects: decoded objects with apiVersion, kind and metadata.resourceVersion. A
-            bookmark of a watch is one too: what it lacks prints as empty.
+        objects: decoded objects in the storage version, with apiVersion, kind and
+            metadata.resourceVersion. A bookmark of a watch is one too: what it lacks prints
+            as empty.
         list_meta: the Table's metadata: a list's own, or the resourceVersion of an object.
         include_object: what each row carries of its object.
         now: seconds since the epoch, for ages.
         with_columns: False for every event of a watch but the first.
         api_version: meta.k8s.io/v1 or v1beta1.
+        convert: makes the version asked for, of objects that rows carry whole.
     """
     arranged: Sequence[Object] = printer.arrange(list(objects))
-    rows = [_row(printer, obj, include_object, now, api_version) for obj in arranged]
+    rows = []
+    for obj in arranged:
+        row: dict[str, Any] = {"cells": printer.cells(obj, now)}
+        if conditions := printer.conditions(obj):
+            row["conditions"] = conditions
+        row["object"] = _row_object(obj, include_object, api_version, convert)
+        rows.append(row)
     return {
         "kind": "Table",
         "apiVersion": api_version,
@@ -97,18 +109,13 @@ def partial_list(
     }
 
 
-def _row(
-    printer: Printer, obj: Object, include_object: IncludeObject, now: float, api_version: str
-) -> dict[str, Any]:
-    row: dict[str, Any] = {"cells": printer.cells(obj, now)}
-    conditions = printer.conditions(obj)
-    if conditions:
-        row["conditions"] = conditions
+def _row_object(
+    obj: Object, include_object: IncludeObject, api_version: str, convert: Convert | None
+) -> Object | None:
     match include_object:
         case "None":
-            row["object"] = None
+            return None
         case "Metadata":
-            row["object"] = partial(obj, api_version)
+            return partial(obj, api_version)
         case "Object":
-            row["object"] = obj
-    return row
+            return obj if convert is None else convert(obj)
