@@ -8,17 +8,19 @@ Source: kube-apiserver v1.36.2, apiserver/pkg/endpoints/handlers/patch.go.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
-from services.apiserver.codec import DecodeError, FieldReport, decode_body
+from services.apiserver.codec import Codec, DecodeError, FieldReport
 from services.apiserver.errors import ApiError, BadRequest, Cause, Invalid, UnsupportedMediaType
 from services.apiserver.handlers.get import is_pretty
 from services.apiserver.handlers.representation import object_bytes, response
 from services.apiserver.handlers.writes import WriteFlow
 from services.apiserver.negotiation import include_object, negotiate, patch_type
-from services.apiserver.patching import apply_json_patch, apply_merge_patch, apply_strategic_merge
+from services.apiserver.patching import jsonpatch, mergepatch, strategicmerge
 from services.apiserver.registry.interpret import not_found
 from services.apiserver.registry.served import Served
-from services.apiserver.registry.strategy import Object, UpdateSubresource, WriteContext
+from services.apiserver.registry.strategy import Object, UpdateSubresource
 from services.apiserver.request import AnyResponse, Request
 from services.apiserver.validation.options import parse_patch_options
 
@@ -29,7 +31,13 @@ APPLY_PATCH = "application/apply-patch+yaml"
 BUILTIN_TYPES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_PATCH)
 CUSTOM_TYPES = (JSON_PATCH, MERGE_PATCH, APPLY_PATCH)
 
-Apply = Callable[[Object], Object]
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A patch, parsed: how it changes an object, and messages on fields it names twice."""
+
+    apply: Callable[[Object], Any]
+    duplicates: tuple[str, ...] = ()
 
 
 async def patch(
@@ -43,14 +51,14 @@ async def patch(
     kind = requested_type(request, custom=custom)
     options = parse_patch_options(request.query, apply=kind == APPLY_PATCH)
     include = include_object(request.parameter("includeObject"))
-    apply = await read_patch(request, kind, served.resource.definition)
+    wanted_change = await read_patch(request, kind, served.resource.definition)
     ctx = flow.context(request, dry_run=options.dry_run)
     warned_of: list[str] = []
 
     async def change(old: Object | None) -> Object:
         if old is None:
             raise not_found(served.resource, request.info.name)
-        wanted = patched(ctx, served, apply, old, options.field_validation, warned_of)
+        wanted = patched(served, wanted_change, old, options.field_validation, warned_of)
         flow.match_namespace(served, request.info, wanted)
         if wanted["metadata"].get("name") != request.info.name:
             raise BadRequest(
@@ -88,41 +96,35 @@ def requested_type(request: Request, *, custom: bool) -> str:
     return kind
 
 
-async def read_patch(request: Request, kind: str, definition: str) -> Apply:
-    """Return the function that applies a request's patch to an object."""
+async def read_patch(request: Request, kind: str, definition: str) -> Patch:
+    """Return a request's patch, ready to be applied to an object.
+
+    Raises:
+        BadRequest, RequestTooLarge: it can't be read.
+    """
     raw = await request.body()
     if kind == JSON_PATCH:
-        return lambda old: apply_json_patch(old, raw)
-    value = decode_body(raw).value
+        operations = jsonpatch.parse(raw)
+        return Patch(lambda old: jsonpatch.apply(old, operations))
     if kind == MERGE_PATCH:
-        return lambda old: apply_merge_patch(old, value)
-    return lambda old: apply_strategic_merge(old, value, definition)
+        merge = mergepatch.parse(raw)
+        return Patch(lambda old: mergepatch.apply(old, merge.value), merge.duplicates)
+    strategic = strategicmerge.parse(raw)
+    return Patch(
+        lambda old: strategicmerge.apply(old, strategic.value, definition), strategic.duplicates
+    )
 
 
 def patched(
-    ctx: WriteContext,
-    served: Served,
-    apply: Apply,
-    old: Object,
-    field_validation: str,
-    warned_of: list[str],
+    served: Served, patch: Patch, old: Object, field_validation: str, warned_of: list[str]
 ) -> Object:
-    """Return what the patch makes of `old` (stored version), decoded in the served version.
+    """Return what the patch makes of `old` (stored version), in the served version.
 
     Raises:
         ApiError: the patch does not apply, or its result is not of this kind.
     """
-    result = apply(served.from_storage(old))
-    report = FieldReport() if field_validation != "Ignore" else None
-    try:
-        obj = served.codec.decode(result, report=report)
-    except DecodeError as error:
-        raise patch_invalid(served, error.detail) from error
-    if report is not None and report.messages:
-        if field_validation == "Strict":
-            raise patch_invalid(served, report.strict_error())
-        # A retry on a newer state reports again.
-        warned_of[:] = report.messages
+    shown = served.from_storage(old)
+    obj = patch_result(served.codec, patch, shown, field_validation, warned_of)
     resource = served.resource
     for name, value, wanted in (
         ("apiVersion", obj.get("apiVersion"), resource.group_version),
@@ -130,11 +132,33 @@ def patched(
     ):
         if value != wanted:
             raise BadRequest(f"the {name} of the patched object ({value}) is not {wanted}")
+    return obj
+
+
+def patch_result(
+    codec: Codec, patch: Patch, old: Object, field_validation: str, warned_of: list[str]
+) -> Object:
+    """Apply the patch and decode what comes out; `warned_of` gets the field warnings.
+
+    Raises:
+        ApiError: the patch does not apply, or its result does not decode (422 at `patch`).
+    """
+    result = patch.apply(old)
+    report = None if field_validation == "Ignore" else FieldReport(list(patch.duplicates))
+    try:
+        obj = codec.decode(result, report=report)
+    except DecodeError as error:
+        raise patch_invalid(error.detail) from error
+    if report is not None and report.messages:
+        if field_validation == "Strict":
+            raise patch_invalid(report.strict_error())
+        # A retry on a newer state reports again.
+        warned_of[:] = report.messages
     obj.setdefault("metadata", {})
     return obj
 
 
-def patch_invalid(served: Served, detail: str) -> ApiError:
+def patch_invalid(detail: str) -> ApiError:
     """Return the 422 of a patch whose result does not decode."""
     message = f'patch: Invalid value: "": {detail}'
     return Invalid(

@@ -7,6 +7,7 @@ in the watch cache, and shared by all who ask.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,6 @@ from services.apiserver.printers import partial, partial_list, table
 from services.apiserver.registry.served import Served
 from services.apiserver.registry.strategy import Object
 from services.apiserver.request import Header, Response
-from services.apiserver.values.time import now
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +87,16 @@ def as_table(
     with_columns: bool = True,
 ) -> dict[str, Any]:
     """Return the Table of objects in their stored version."""
-    resource = served.resource
-    if include == "Object":
-        shown: Sequence[Object] = [served.from_storage(one) for one in stored]
-    else:
-        shown = stored
+    resource, conversion = served.resource, served.conversion
     return table(
         (resource.group, resource.kind),
-        shown,
+        stored,
         meta,
         include_object=include,
-        now=now(),
+        now=time.time(),
         api_version=api_version,
         with_columns=with_columns,
+        convert=None if conversion is None else conversion.from_storage,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from shared.objects import Extractor
 from shared.storage import Revision, Storage
 from shared.watchcache import WatchCache
 
@@ -60,12 +61,14 @@ class Backend:
         self,
         storage: Storage,
         cache: WatchCache,
+        extractor: Extractor,
         *,
         etcd_prefix: str,
         on_read: Callable[[str], None] = lambda path: None,
     ) -> None:
         self.storage = storage
         self.cache = cache
+        self.extractor = extractor
         self.etcd_prefix = etcd_prefix
         self._current = CurrentRevision(storage)
         self._on_read = on_read

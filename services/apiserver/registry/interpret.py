@@ -77,18 +77,28 @@ def uid_conflict(resource: Resource, name: str, wanted: str, found: str) -> Conf
 
 
 def invalid(
-    resource: Resource, name: str, causes: Sequence[Cause], *, kind: str | None = None
+    resource: Resource,
+    name: str,
+    causes: Sequence[Cause],
+    *,
+    kind: str | None = None,
+    group: str | None = None,
 ) -> Invalid:
-    """Return the 422 of field errors; `kind` is the resource's Kind unless given."""
+    """Return the 422 of field errors; `kind` and `group` are the resource's unless given."""
     kind = kind or resource.kind
-    qualified = f"{kind}.{resource.group}" if resource.group else kind
+    group = resource.group if group is None else group
+    qualified = f"{kind}.{group}" if group else kind
+    details: dict[str, Any] = {"name": name} if name else {}
+    if group:
+        details["group"] = group
+    details["kind"] = kind
     messages = [cause.message for cause in causes]
     # A message that stands for several causes is shown once.
     unique = list(dict.fromkeys(messages))
     text = unique[0] if len(unique) == 1 else f"[{', '.join(unique)}]"
     return Invalid(
         f'{qualified} "{name}" is invalid: {text}',
-        details=details_of(resource, name, kind=kind),
+        details=details,
         causes=causes,
     )
 

@@ -228,13 +228,14 @@ class ResourceStore:
         subresource: UpdateSubresource | None = None,
         may_create: bool = False,
         may_be_unconditional: bool | None = None,
+        always_write: bool = False,
         create_change: Callable[[Object], Awaitable[None]] | None = None,
     ) -> Written:
         """Replace an object by what `change` makes of it, guarded by its revision.
 
         `change` may run more than once: first on the cached state, then, if that was stale or
         led to an error, on the live one. `create_change` runs mutating admission for a create
-        by update.
+        by update. `always_write` writes even what changes nothing.
 
         Raises:
             NotFound, Conflict, Invalid: as the API says.
@@ -256,7 +257,9 @@ class ResourceStore:
                 old = self.decode(current.body)
                 obj = await change(old)
                 self._check_version(obj, current, unconditional, name)
-                return await self._replace(ctx, key, current, old, obj, check, subresource)
+                return await self._replace(
+                    ctx, key, current, old, obj, check, subresource, always_write
+                )
             except ApiError:
                 # What the cache showed may have been outdated: judge by the live state.
                 if current is None or current.live:
@@ -316,10 +319,11 @@ class ResourceStore:
         obj: Object,
         check: Check,
         subresource: UpdateSubresource | None,
+        always_write: bool,
     ) -> Written:
         old["metadata"].pop("resourceVersion", None)
         self._prepare_update(ctx, obj, old, subresource)
-        if obj == old:
+        if obj == old and not always_write:
             # A write that changes nothing is none; but only if what it looked at is the truth.
             if not current.live:
                 raise _MaybeStale

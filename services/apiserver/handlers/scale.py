@@ -1,0 +1,149 @@
+"""/scale: the object seen as autoscaling/v1 Scale."""
+
+from __future__ import annotations
+
+from services.apiserver.codec import codec_for
+from services.apiserver.errors import BadRequest, Conflict
+from services.apiserver.handlers.body import read_kind
+from services.apiserver.handlers.get import is_pretty, read, resource_version
+from services.apiserver.handlers.patch import patch_result, read_patch, requested_type
+from services.apiserver.handlers.representation import response, written
+from services.apiserver.handlers.writes import WriteFlow
+from services.apiserver.kinds.scale import apply_scale, to_scale, validate_scale
+from services.apiserver.negotiation import MediaType, negotiate
+from services.apiserver.registry.interpret import invalid, not_found
+from services.apiserver.registry.served import Served
+from services.apiserver.registry.store import Change, Written
+from services.apiserver.registry.strategy import Object, UpdateSubresource, WriteContext
+from services.apiserver.request import AnyResponse, Request
+from services.apiserver.validation.options import (
+    WriteOptions,
+    parse_patch_options,
+    parse_update_options,
+)
+
+SCALE = ("autoscaling/v1", "Scale")
+SCALE_DEFINITION = "io.k8s.api.autoscaling.v1.Scale"
+
+
+class ScaleSubresource(UpdateSubresource):
+    """Only spec.replicas differs, so only the generation is for the strategy to decide."""
+
+    def prepare_for_update(self, ctx: WriteContext, obj: Object, old: Object) -> None:
+        self.strategy.prepare_for_update(ctx, obj, old)
+
+
+async def get_scale(request: Request, served: Served, flow: WriteFlow) -> AnyResponse:
+    media = _media(request, served)
+    info, store = request.info, served.store
+    body = await read(store, store.key(info.namespace, info.name), resource_version(request))
+    if body is None:
+        raise not_found(served.resource, info.name)
+    return _answer(served, media, body)
+
+
+async def update_scale(request: Request, served: Served, flow: WriteFlow) -> AnyResponse:
+    media = _media(request, served)
+    options = parse_update_options(request.query)
+    ctx = flow.context(request, dry_run=options.dry_run)
+    codec = codec_for("autoscaling", "v1", "Scale")
+    sent = await read_kind(request, codec, SCALE, options.field_validation, ctx.warnings)
+
+    async def wanted(old: Object) -> Object:
+        return sent
+
+    done = await _write(ctx, request, served, flow, options, wanted)
+    return _answer(served, media, done.body, ctx.warnings)
+
+
+async def patch_scale(request: Request, served: Served, flow: WriteFlow) -> AnyResponse:
+    media = _media(request, served)
+    kind = requested_type(request, custom=served.resource.custom)
+    options = parse_patch_options(request.query, apply=False)
+    ctx = flow.context(request, dry_run=options.dry_run)
+    patch = await read_patch(request, kind, SCALE_DEFINITION)
+    warned_of: list[str] = []
+    codec = codec_for("autoscaling", "v1", "Scale")
+
+    async def wanted(old: Object) -> Object:
+        scale = to_scale(old, served.resource)
+        return patch_result(codec, patch, scale, options.field_validation, warned_of)
+
+    done = await _write(ctx, request, served, flow, options, wanted)
+    return _answer(served, media, done.body, [*warned_of, *ctx.warnings])
+
+
+async def _write(
+    ctx: WriteContext,
+    request: Request,
+    served: Served,
+    flow: WriteFlow,
+    options: WriteOptions,
+    wanted: Change,
+) -> Written:
+    name = request.info.name
+
+    async def change(old: Object | None) -> Object:
+        if old is None:
+            raise not_found(served.resource, name)
+        scale = await wanted(old)
+        _match(request, served, scale, old)
+        causes = validate_scale(scale)
+        if causes:
+            raise invalid(served.resource, name, causes, kind="Scale", group="autoscaling")
+        return apply_scale(old, scale)
+
+    return await served.store.update(
+        ctx,
+        name,
+        change,
+        check=flow.check_update(ctx, served, options),
+        subresource=ScaleSubresource(served.store.strategy),
+        may_be_unconditional=True,
+        always_write=True,
+    )
+
+
+def _match(request: Request, served: Served, scale: Object, old: Object) -> None:
+    """Compare the names and the uid that the Scale names with the object.
+
+    Raises:
+        BadRequest: it is another object's.
+        Conflict: it is an earlier object's of the same name.
+    """
+    meta, info = scale.get("metadata", {}), request.info
+    if meta.get("name") != info.name:
+        raise BadRequest(
+            f"the name of the object ({meta.get('name', '')}) does not match the name on the URL "
+            f"({info.name})"
+        )
+    if meta.get("namespace", info.namespace) != info.namespace:
+        raise BadRequest(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+    uid = meta.get("uid")
+    if uid and uid != old["metadata"].get("uid"):
+        raise Conflict(
+            f'Operation cannot be fulfilled on {served.resource.group_resource} "{info.name}": '
+            f"Precondition failed: UID in precondition: {uid}, UID in object meta: "
+            f"{old['metadata'].get('uid')}",
+            details={
+                "name": info.name,
+                **({"group": served.resource.group} if served.resource.group else {}),
+                "kind": served.resource.name,
+            },
+        )
+
+
+def _media(request: Request, served: Served) -> MediaType:
+    return negotiate(
+        request.header(b"accept"), pretty=is_pretty(request), custom=served.resource.custom
+    )
+
+
+def _answer(
+    served: Served, media: MediaType, body: bytes, warnings: list[str] | None = None
+) -> AnyResponse:
+    scale = to_scale(served.store.decode(body), served.resource)
+    plain = MediaType(media.format, None, media.pretty)
+    return response(200, written(scale, plain), plain, warnings or ())

@@ -1,0 +1,418 @@
+"""The server: puts the parts together, starts them in order, owns their tasks, ends them.
+
+    storage ─▶ event flow ─▶ watch cache          eventflow.py, shared/
+    strategies + stores ─▶ registry               kinds/, registry/
+    handlers + stages ─▶ pipeline ─▶ uvicorn      handlers/, stages/, pipeline.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import socket
+import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from services.apiserver import bootstrap
+from services.apiserver.admission.defaults import admission_chain
+from services.apiserver.certificates import (
+    ServingFiles,
+    admin_token,
+    serving_files,
+    write_kubeconfig,
+)
+from services.apiserver.codec import codec_for
+from services.apiserver.discovery import Discovery
+from services.apiserver.eventflow import Compaction, EventFlow, extractor_for, open_storage
+from services.apiserver.handlers.dispatch import Dispatch
+from services.apiserver.handlers.podactions import PodActions
+from services.apiserver.handlers.watch import WatchLimits
+from services.apiserver.handlers.writes import WriteFlow
+from services.apiserver.health import HealthChecks, always
+from services.apiserver.kinds.catalog import StrategyNeeds, conversions, strategies
+from services.apiserver.kinds.service_allocation import ServiceAllocators
+from services.apiserver.lookup import CacheLookup
+from services.apiserver.metrics import Metrics
+from services.apiserver.openapi import OpenApi
+from services.apiserver.options import ApiServerOptions
+from services.apiserver.pipeline import Pipeline
+from services.apiserver.registry.allocators import NodePorts, ServiceAddresses
+from services.apiserver.registry.backend import Backend
+from services.apiserver.registry.served import Registry, Served
+from services.apiserver.registry.store import ResourceStore
+from services.apiserver.registry.strategy import Strategy
+from services.apiserver.request import Request
+from services.apiserver.requestinfo import RequestInfo, UserInfo
+from services.apiserver.routes import PlainRoutes
+from services.apiserver.stages.authentication import (
+    ALL_AUTHENTICATED,
+    StaticTokens,
+    authenticate_by,
+    read_token_file,
+)
+from services.apiserver.stages.authorization import (
+    MASTERS,
+    EverybodyMayDiscover,
+    MastersMay,
+    authorize,
+)
+from services.apiserver.stages.flowcontrol import InFlight
+from shared.resources import ResourceTable, builtin_table
+from shared.storage import Storage, StorageError
+from shared.watchcache import EndReason, HistoryLimits, WatchCache
+
+log = logging.getLogger("kubefan.apiserver")
+
+KEEP_ALIVE_S = 90
+"""Go's idle timeout in kube-apiserver."""
+START_TIMEOUT_S = 60.0
+CHECK_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where the server can be reached."""
+
+    url: str
+    port: int
+    kubeconfig: Path
+
+
+class ApiServer:
+    """One replica. `run` returns when it has been told to stop and has stopped."""
+
+    def __init__(self, options: ApiServerOptions) -> None:
+        self._options = options
+        self._metrics = Metrics()
+        self._table = builtin_table()
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Serve until SIGINT or SIGTERM.
+
+        Raises:
+            StorageError, OSError: it can't start.
+            ExceptionGroup: one of its tasks failed; nothing is served any more.
+        """
+        options = self._options
+        listener = bind(options.bind_address, options.secure_port)
+        storage = await open_storage(
+            etcd_servers=options.etcd_servers,
+            etcd_cafile=options.etcd_cafile,
+            etcd_certfile=options.etcd_certfile,
+            etcd_keyfile=options.etcd_keyfile,
+            data_dir=options.data_dir,
+            observe=self._metrics.storage,
+        )
+        try:
+            await self._serve(storage, listener)
+        finally:
+            listener.close()
+            await storage.aclose()
+
+    async def _serve(self, storage: Storage, listener: socket.socket) -> None:
+        options, table = self._options, self._table
+        extractor = extractor_for(table, options.etcd_prefix)
+        cache = WatchCache(history_limits=history_limits(options))
+        events = EventFlow(storage, cache, extractor)
+        backend = Backend(
+            storage,
+            cache,
+            extractor,
+            etcd_prefix=options.etcd_prefix,
+            on_read=self._metrics.read,
+        )
+        registry = build_registry(options, table, storage, backend)
+        lookup = CacheLookup(registry)
+        port: int = listener.getsockname()[1]
+        files = self._certificates()
+        app = self._application(registry, lookup, storage, events, cache, port, files)
+        http = HttpServer(app, files, options, self._before_shutdown(cache))
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(events.run(), name="event flow"),
+                tasks.create_task(self._metrics.sample_event_loop(), name="event loop sampler"),
+                tasks.create_task(
+                    Compaction(storage, options.etcd_compaction_interval_s).run(),
+                    name="compaction",
+                ),
+            ]
+            async with asyncio.timeout(START_TIMEOUT_S):
+                await events.ready.wait()
+            await bootstrap.ensure(registry, lookup, self._addresses(port))
+            settle_memory()
+            log.info("serving", extra={"port": port})
+            await http.serve(sockets=[listener])
+            for task in background:
+                task.cancel()
+
+    def _certificates(self) -> ServingFiles:
+        options = self._options
+        if options.tls_cert_file:
+            certificate = Path(options.tls_cert_file)
+            return ServingFiles(certificate, Path(options.tls_private_key_file), certificate)
+        addresses = ["127.0.0.1", self._advertised()]
+        if options.bind_address not in ("0.0.0.0", "::"):
+            addresses.append(options.bind_address)
+        addresses.append(self._addresses(0).service_ip)
+        return serving_files(options.certificates_dir, list(dict.fromkeys(addresses)))
+
+    def _advertised(self) -> str:
+        options = self._options
+        if options.advertise_address:
+            return options.advertise_address
+        if options.bind_address in ("0.0.0.0", "::"):
+            return bootstrap.host_address()
+        return options.bind_address
+
+    def _addresses(self, port: int) -> bootstrap.ClusterAddresses:
+        return bootstrap.ClusterAddresses(
+            self._options.service_cluster_ip_range, self._advertised(), port
+        )
+
+    def _application(
+        self,
+        registry: Registry,
+        lookup: CacheLookup,
+        storage: Storage,
+        events: EventFlow,
+        cache: WatchCache,
+        port: int,
+        files: ServingFiles,
+    ) -> Pipeline:
+        options = self._options
+        authorizers = (MastersMay(), EverybodyMayDiscover())
+
+        def check(request: Request, info: RequestInfo) -> None:
+            authorize(authorizers, request.user, info)
+
+        in_flight = InFlight(
+            limit_reading=options.max_requests_inflight,
+            limit_mutating=options.max_mutating_requests_inflight,
+        )
+        chain = admission_chain(
+            enabled=options.enabled_admission_plugins, disabled=options.disabled_admission_plugins
+        )
+        flow = WriteFlow(chain, lookup, check)
+        dispatch = Dispatch(
+            self._table,
+            registry,
+            flow,
+            WatchLimits(options.min_request_timeout_s),
+            PodActions(registry, flow),
+        )
+        health = self._health(storage, events)
+        other_paths = [
+            path
+            for name, checks in health.items()
+            for path in (f"/{name}", *(f"/{name}/{check}" for check in checks.names))
+        ]
+        routes = PlainRoutes(
+            health=health,
+            metrics=self._metrics,
+            discovery=Discovery(
+                self._table,
+                f"{self._advertised()}:{port}",
+                [*other_paths, "/metrics", "/openapi/v2", "/openapi/v3", "/version"],
+            ),
+            openapi=OpenApi(self._table),
+        )
+        self._gauges(cache, in_flight, events)
+        return Pipeline(
+            authenticate=authenticate_by(
+                (self._tokens(port, files),), anonymous=options.anonymous_auth
+            ),
+            authorizers=authorizers,
+            in_flight=in_flight,
+            resources=dispatch,
+            plain=routes.router(),
+            metrics=self._metrics,
+            request_timeout_s=options.request_timeout_s,
+        )
+
+    def _tokens(self, port: int, files: ServingFiles) -> StaticTokens:
+        """Return the bearer tokens that get in: those of the file, and the admin's."""
+        options = self._options
+        token = admin_token(options.certificates_dir / "admin.token")
+        host = options.bind_address
+        if host in ("0.0.0.0", "::"):
+            host = "127.0.0.1"
+        write_kubeconfig(
+            options.data_dir / "admin.kubeconfig",
+            server=f"https://{f'[{host}]' if ':' in host else host}:{port}",
+            authority=files.authority,
+            token=token,
+        )
+        users = {token: UserInfo("admin", groups=(MASTERS, ALL_AUTHENTICATED))}
+        if options.token_auth_file:
+            users.update(read_token_file(Path(options.token_auth_file)))
+        return StaticTokens(users)
+
+    def _health(self, storage: Storage, events: EventFlow) -> Mapping[str, HealthChecks]:
+        async def etcd() -> str | None:
+            try:
+                async with asyncio.timeout(CHECK_TIMEOUT_S):
+                    await storage.current_revision()
+            except (StorageError, TimeoutError) as error:
+                return str(error) or "timeout"
+            return None
+
+        async def informers() -> str | None:
+            return None if events.ready.is_set() else "the cache is being loaded"
+
+        async def shutdown() -> str | None:
+            return "shutting down" if self._stopping else None
+
+        base = {"ping": always, "log": always, "etcd": etcd}
+        return {
+            "healthz": HealthChecks("healthz", base),
+            "livez": HealthChecks("livez", base),
+            "readyz": HealthChecks(
+                "readyz",
+                {**base, "etcd-readiness": etcd, "informer-sync": informers, "shutdown": shutdown},
+            ),
+        }
+
+    def _gauges(self, cache: WatchCache, in_flight: InFlight, events: EventFlow) -> None:
+        gauge = self._metrics.gauge
+        gauge(
+            "apiserver_current_inflight_requests",
+            "Requests being served, by kind.",
+            "request_kind",
+            lambda: {"readOnly": in_flight.reading, "mutating": in_flight.mutating},
+        )
+        gauge(
+            "apiserver_storage_objects",
+            "Objects by resource.",
+            "resource",
+            lambda: {name_of(one.prefix): len(one) for one in cache.resources if len(one)},
+        )
+        gauge(
+            "apiserver_registered_watchers",
+            "Open watches by resource.",
+            "resource",
+            lambda: {
+                name_of(one.prefix): one.watcher_count
+                for one in cache.resources
+                if one.watcher_count
+            },
+        )
+        gauge(
+            "kubefan_cache_revision",
+            "The storage revision that the watch cache has reached.",
+            "",
+            lambda: {"": cache.revision},
+        )
+
+    def _before_shutdown(self, cache: WatchCache):  # type: ignore[no-untyped-def]
+        async def prepare() -> None:
+            """Not ready first, so that load balancers turn away; then watches end, so that
+            their clients resume elsewhere."""
+            self._stopping = True
+            await asyncio.sleep(self._options.shutdown_delay_s)
+            cache.end_watchers(EndReason.CLOSED)
+
+        return prepare
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn over HTTPS, with what a Kubernetes server does before it stops."""
+
+    def __init__(self, app, files: ServingFiles, options: ApiServerOptions, before_shutdown) -> None:  # type: ignore[no-untyped-def]
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ssl_certfile=str(files.certificate),
+            ssl_keyfile=str(files.key),
+            ssl_version=ssl.PROTOCOL_TLS_SERVER,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=int(options.request_timeout_s),
+        )
+        super().__init__(config)
+        self._before_shutdown = before_shutdown
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._before_shutdown()
+        await super().shutdown(sockets)
+
+
+def build_registry(
+    options: ApiServerOptions, table: ResourceTable, storage: Storage, backend: Backend
+) -> Registry:
+    """Return the registry of all stored built-in resources."""
+    cidrs = options.service_cluster_ip_range.split(",")
+    low, high = options.service_node_port_range
+    allocators = ServiceAllocators(
+        ServiceAddresses(storage, cidrs, etcd_prefix=options.etcd_prefix),
+        NodePorts(storage, base=low, size=high - low + 1, etcd_prefix=options.etcd_prefix),
+    )
+    factories = strategies(StrategyNeeds(allocators, options.event_ttl_s))
+    converted = conversions()
+    registry = Registry()
+    stores: dict[tuple[str, str], ResourceStore] = {}
+    for resource in table.resources():
+        if not resource.stored:
+            continue
+        key = (resource.group, resource.name)
+        store = stores.get(key)
+        if store is None:
+            strategy = factories.get(key, Strategy)()
+            store = stores[key] = ResourceStore(resource, strategy, backend)
+        codec = codec_for(resource.group, resource.version, resource.kind)
+        registry.add(Served(resource, store, codec, converted.get(resource.gvr)))
+    return registry
+
+
+def history_limits(options: ApiServerOptions) -> HistoryLimits:
+    """Return the bounds of the watch windows; kube-apiserver's sizes are lower bounds there."""
+    default = HistoryLimits()
+    sizes = [options.default_watch_cache_size, *(size for _, size in options.watch_cache_sizes)]
+    return HistoryLimits(limit_events=max(default.limit_events, *sizes))
+
+
+def bind(address: str, port: int) -> socket.socket:
+    """Return a listening socket, bound before anything else starts: a taken port is told at once.
+
+    Raises:
+        OSError: the address can't be had.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.set_inheritable(True)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def settle_memory() -> None:
+    """Keep the garbage collector from walking what stays for good.
+
+    A full collection over the cache of 10 000 pods stalls the event loop for tens of
+    milliseconds, and finds nothing: cached objects do not form cycles.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 1_000)
+
+
+def name_of(prefix: bytes) -> str:
+    """Return a resource's name in metrics: its key's path without the etcd prefix."""
+    with suppress(IndexError):
+        return prefix.decode().strip("/").split("/", 1)[1]
+    return prefix.decode()
