@@ -7,7 +7,7 @@ maps (group, kind) to them, `table` makes the answers. All take and return plain
 from services.apiserver.printers.duration import human_duration
 from services.apiserver.printers.kinds import ResourceKey, printer_of
 from services.apiserver.printers.printer import Column, KindPrinter, Printer
-from services.apiserver.printers.table import columns, partial, partial_list, render, table
+from services.apiserver.printers.table import columns, partial, partial_list, render, row, table
 
 __all__ = [
     "Column",
@@ -20,5 +20,6 @@ __all__ = [
     "partial_list",
     "printer_of",
     "render",
+    "row",
     "table",
 ]

@@ -72,13 +72,17 @@ def render(
         convert: makes the version asked for, of objects that rows carry whole.
     """
     arranged: Sequence[Object] = printer.arrange(list(objects))
-    rows = []
-    for obj in arranged:
-        row: dict[str, Any] = {"cells": printer.cells(obj, now)}
-        if conditions := printer.conditions(obj):
-            row["conditions"] = conditions
-        row["object"] = _row_object(obj, include_object, api_version, convert)
-        rows.append(row)
+    rows = [
+        row(
+            printer,
+            obj,
+            include_object=include_object,
+            now=now,
+            api_version=api_version,
+            convert=convert,
+        )
+        for obj in arranged
+    ]
     return {
         "kind": "Table",
         "apiVersion": api_version,
@@ -86,6 +90,29 @@ def render(
         "columnDefinitions": printer.columns if with_columns else None,
         "rows": rows or printer.empty_rows,
     }
+
+
+def row(
+    printer: Printer,
+    obj: Object,
+    *,
+    include_object: IncludeObject,
+    now: float,
+    api_version: str = META_V1,
+    convert: Convert | None = None,
+) -> dict[str, Any]:
+    """Return one row of a Table, for callers that make long Tables in slices; see `render`."""
+    made: dict[str, Any] = {"cells": printer.cells(obj, now)}
+    if conditions := printer.conditions(obj):
+        made["conditions"] = conditions
+    match include_object:
+        case "None":
+            made["object"] = None
+        case "Metadata":
+            made["object"] = partial(obj, api_version)
+        case "Object":
+            made["object"] = obj if convert is None else convert(obj)
+    return made
 
 
 def partial(obj: Object, api_version: str = META_V1) -> dict[str, Any]:
@@ -107,15 +134,3 @@ def partial_list(
         "metadata": dict(list_meta),
         "items": [partial(obj, api_version) for obj in objects] or None,
     }
-
-
-def _row_object(
-    obj: Object, include_object: IncludeObject, api_version: str, convert: Convert | None
-) -> Object | None:
-    match include_object:
-        case "None":
-            return None
-        case "Metadata":
-            return partial(obj, api_version)
-        case "Object":
-            return obj if convert is None else convert(obj)
