@@ -80,6 +80,13 @@ def test_a_table_has_the_kinds_columns_and_a_row_an_object() -> None:
     }
 
 
+def test_an_empty_continue_token_of_a_custom_resources_list_is_left_out() -> None:
+    meta = {"resourceVersion": "9", "continue": ""}
+    answer = table(CONFIG_MAP, [], meta, include_object="None", now=NOW)
+    assert answer["metadata"] == {"resourceVersion": "9"}
+    assert partial_list([], meta)["metadata"] == {"resourceVersion": "9"}
+
+
 def test_rows_carry_what_include_object_says() -> None:
     obj = config_map("a")
     none = table(CONFIG_MAP, [obj], META, include_object="None", now=NOW)

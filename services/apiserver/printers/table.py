@@ -86,7 +86,7 @@ def render(
     return {
         "kind": "Table",
         "apiVersion": api_version,
-        "metadata": dict(list_meta),
+        "metadata": _list_meta(list_meta),
         "columnDefinitions": printer.columns if with_columns else None,
         "rows": rows or printer.empty_rows,
     }
@@ -131,6 +131,11 @@ def partial_list(
     return {
         "kind": "PartialObjectMetadataList",
         "apiVersion": api_version,
-        "metadata": dict(list_meta),
+        "metadata": _list_meta(list_meta),
         "items": [partial(obj, api_version) for obj in objects] or None,
     }
+
+
+def _list_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `meta` without empty fields: a custom resource's list prints them, these do not."""
+    return {name: value for name, value in meta.items() if value not in ("", None)}
