@@ -32,13 +32,16 @@ KEYS = [
     resource + namespace + name
     for resource in (PODS, WIDGETS)
     for namespace in (b"a/", b"b/")
-    for name in (b"x", b"y", b"z")
+    for name in (b"x", b"xx")
 ]
 LABELS = [{}, {"app": "web"}, {"app": "db"}, {"app": "web", "v": "2"}]
 
+HISTORY_EVENTS = 6
+
 keys = st.sampled_from(KEYS)
 labels = st.sampled_from(LABELS)
-scopes = st.sampled_from([b"", b"a/", b"b/", b"a/x", b"b/z"])
+scopes = st.sampled_from([b"", b"a/", b"b/", b"a/x", b"b/xx"])
+hows = st.sampled_from(["at once", "later", "same commit"])
 apps = st.sampled_from([None, "web", "db"])
 resources = st.sampled_from([PODS, WIDGETS])
 
@@ -105,7 +108,8 @@ class WatchCacheMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.cache = WatchCache(
-            history_limits=HistoryLimits(limit_events=12), renderings=Renderings(limit_bytes=3_000)
+            history_limits=HistoryLimits(limit_events=HISTORY_EVENTS),
+            renderings=Renderings(limit_bytes=3_000),
         )
         self.cache.resource(PODS)
         self.registered = {PODS}
@@ -117,32 +121,31 @@ class WatchCacheMachine(RuleBasedStateMachine):
         self.applied = 0
         self.written: list[Entry] = []
         self.clients: list[Client] = []
-        self.loaded_at = 0
 
     # What happens in the store
 
-    @rule(key=keys, labels=labels, data=st.integers(0, 3), same_commit=st.booleans())
-    def put(self, key: bytes, labels: dict[str, str], data: int, same_commit: bool) -> None:
+    @rule(key=keys, labels=labels, data=st.integers(0, 3), how=hows)
+    def put(self, key: bytes, labels: dict[str, str], data: int, how: str) -> None:
         state = {
             "kind": "K",
             "apiVersion": "v1",
             "metadata": {"name": key.decode(), "labels": labels},
             "data": data,
         }
-        self._write(key, state, same_commit)
+        self._write(key, state, how)
 
     @precondition(lambda self: self.model)
-    @rule(pick=st.data(), same_commit=st.booleans())
-    def delete(self, pick: st.DataObject, same_commit: bool) -> None:
-        self._write(pick.draw(st.sampled_from(sorted(self.model))), None, same_commit)
+    @rule(pick=st.data(), how=hows)
+    def delete(self, pick: st.DataObject, how: str) -> None:
+        self._write(pick.draw(st.sampled_from(sorted(self.model))), None, how)
 
     @rule()
     def move_on(self) -> None:
         self.revision += 1
 
-    def _write(self, key: bytes, after: State | None, same_commit: bool) -> None:
+    def _write(self, key: bytes, after: State | None, how: str) -> None:
         touched = {change.key for change in self.pending if change.revision == self.revision}
-        if not (same_commit and touched and key not in touched):
+        if not (how == "same commit" and touched and key not in touched):
             self.revision += 1
         before = self.model.get(key)
         previous = None
@@ -155,12 +158,17 @@ class WatchCacheMachine(RuleBasedStateMachine):
             del self.model[key]
         else:
             self.model[key] = (after, self.revision)
+        if how == "at once":
+            self._flush(0)
 
     # What reaches the cache
 
     @rule(overlap=st.integers(0, 2))
     def flush(self, overlap: int) -> None:
         """An entry of all that is pending; perhaps it repeats what came before."""
+        self._flush(overlap)
+
+    def _flush(self, overlap: int) -> None:
         if self.revision == self.applied:
             return
         events = [self.translator.event(change) for change in self.pending]
@@ -171,17 +179,11 @@ class WatchCacheMachine(RuleBasedStateMachine):
             tuple(event for event in events if event is not None),
         )
         again = self.written[-overlap:] if overlap else []
+        self.written.append(entry)
         if again:
             repeated = tuple(event for item in again for event in item.events)
             entry = Entry(again[0].previous, entry.revision, repeated + entry.events)
         self.cache.apply(entry)
-        self.written.append(
-            Entry(
-                Revision(self.applied),
-                entry.revision,
-                entry.events[-len(events) :] if events else (),
-            )
-        )
         self.pending.clear()
         self.applied = self.revision
 
@@ -202,13 +204,21 @@ class WatchCacheMachine(RuleBasedStateMachine):
         ]
         snapshot = Snapshot(Revision(self.revision), objects)
         asyncio.run(self.cache.load(snapshot))
-        self.loaded_at = self.revision
+        reached = self.revision
         for client in self.clients:
             assert client.watcher.ended is EndReason.EXPIRED
         self.clients.clear()
         for item in self.written[-past:] if past else []:
             self.cache.backfill(item)
-            self.loaded_at = min(self.loaded_at, item.previous)
+            reached = min(reached, item.previous)
+        for resource in self.registered:
+            events = [
+                change
+                for change in self.changes
+                if change.revision > reached and change.key.startswith(resource)
+            ]
+            if len(events) <= HISTORY_EVENTS:
+                assert self.cache.resource(resource).history.oldest == reached
 
     @rule()
     def register_widgets(self) -> None:
@@ -217,7 +227,7 @@ class WatchCacheMachine(RuleBasedStateMachine):
 
     # What clients do
 
-    @rule(resource=resources, scope=scopes, app=apps, back=st.integers(0, 20))
+    @rule(resource=resources, scope=scopes, app=apps, back=st.integers(-2, 8))
     def resume(self, resource: bytes, scope: bytes, app: str | None, back: int) -> None:
         if resource not in self.registered:
             return
@@ -255,7 +265,13 @@ class WatchCacheMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.clients)
     @rule(pick=st.data(), limit=st.integers(1, 4))
     def drain(self, pick: st.DataObject, limit: int) -> None:
-        client = pick.draw(st.sampled_from(self.clients))
+        self._drain(pick.draw(st.sampled_from(self.clients)), limit)
+
+    def teardown(self) -> None:
+        for client in self.clients:
+            self._drain(client, 3)
+
+    def _drain(self, client: Client, limit: int) -> None:
         while client.watcher.pending:
             initial = client.watcher.initial_pending
             for event in client.watcher.drain(limit):
@@ -320,9 +336,9 @@ class WatchCacheMachine(RuleBasedStateMachine):
             ]
             events = history.since(history.oldest)
             assert [event.object.revision for event in events] == expected
-            assert len(history) <= 12
+            assert len(history) <= HISTORY_EVENTS
             assert self.cache.renderings.size_bytes <= 3_000
 
 
 TestWatchCache = WatchCacheMachine.TestCase
-TestWatchCache.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestWatchCache.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
