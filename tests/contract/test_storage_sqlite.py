@@ -21,7 +21,7 @@ from shared.storage import (
     StorageError,
     StorageUnavailable,
 )
-from shared.storage.sqlite import SqliteStorage, store, watcher, writer
+from shared.storage.sqlite import SqliteStorage, compaction, reader, store, watcher, writer
 from tests.contract.storage import Run, StorageContract, Story, collect, watching
 from tests.contract.storage_survival import assert_survived, load_until_killed
 
@@ -157,6 +157,16 @@ def test_a_directory_that_can_not_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="can't open"):
         run(tmp_path / "file" / "store.db", nothing)
+
+
+def test_only_the_owner_may_read_the_files(path: Path) -> None:
+    async def story(storage: SqliteStorage) -> None:
+        await storage.create(b"/secrets/a", b"v")
+        files = list(path.parent.iterdir())
+        assert len(files) == 4
+        assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * 4
+
+    run(path, story)
 
 
 def test_a_file_that_a_kill_left_empty_becomes_a_store(path: Path) -> None:
@@ -340,6 +350,22 @@ def test_a_watch_that_falls_behind_a_compaction_is_told(
     run(path, story)
 
 
+def test_a_history_of_large_values_is_read_in_several_batches(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "BACKFILL_BYTES", 3000)
+
+    async def story(storage: SqliteStorage) -> None:
+        for number in range(20):
+            await storage.create(b"/%02d" % number, b"v" * 1000)
+        async with watching(storage, b"/", Revision(1)) as watch:
+            batches = [await anext(watch) for _ in range(5)]
+        assert [len(batch.changes) for batch in batches] == [4] * 5
+        assert [batch.revision for batch in batches] == [5, 9, 13, 17, 21]
+
+    run(path, story)
+
+
 def test_a_watch_hears_of_revisions_that_pass_outside_its_prefix(path: Path) -> None:
     async def story(storage: SqliteStorage) -> None:
         async with watching(storage, b"/pods/", Revision(1)) as watch:
@@ -419,8 +445,8 @@ def test_compaction_removes_the_rows_that_no_read_can_see(path: Path) -> None:
 def test_trimming_goes_on_piece_by_piece_also_after_a_restart(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "TRIM_REVISIONS", 7)
-    monkeypatch.setattr(writer, "UPKEEP_PAUSE_S", 0.001)
+    monkeypatch.setattr(compaction, "TRIM_REVISIONS", 7)
+    monkeypatch.setattr(compaction, "PAUSE_S", 0.001)
 
     async def before(storage: SqliteStorage) -> None:
         revision = await storage.create(b"/pods/a", b"v")
@@ -436,8 +462,8 @@ def test_trimming_goes_on_piece_by_piece_also_after_a_restart(
 
 
 def test_the_file_shrinks_after_a_compaction(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "FREE_PAGES_KEPT", 10)
-    monkeypatch.setattr(writer, "UPKEEP_PAUSE_S", 0.001)
+    monkeypatch.setattr(compaction, "FREE_PAGES_KEPT", 10)
+    monkeypatch.setattr(compaction, "PAUSE_S", 0.001)
 
     async def fill(storage: SqliteStorage) -> None:
         revision = await storage.create(b"/pods/a", b"v" * 50_000)

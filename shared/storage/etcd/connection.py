@@ -145,16 +145,13 @@ class Connection:
                 if error.code() in _TRANSIENT:
                     self.turn_from(server)
                 attempts -= 1
-                again = error.code() is grpc.StatusCode.UNAVAILABLE or len(self._servers) > 1
-                if error.code() not in _TRANSIENT or attempts == 0 or now() >= deadline:
-                    raise translate(error) from error
-                if not (_was_not_sent(error) or (repeatable and again)):
+                if attempts == 0 or now() >= deadline or not _may_try_again(error, repeatable):
                     raise translate(error) from error
             except asyncio.CancelledError:
-                # Closing the channel cancels its calls, but not the tasks that wait for them.
-                if self.closed.is_set() and not _task_is_cancelled():
-                    raise StorageUnavailable("the store was closed") from None
-                raise
+                if task_is_cancelled():
+                    raise
+                # It is the call that was, by the server or by closing the channel.
+                raise StorageUnavailable("the call was cancelled") from None
 
     async def aclose(self) -> None:
         self.closed.set()
@@ -176,12 +173,14 @@ def translate(error: grpc.aio.AioRpcError) -> StorageError:
     return StorageError(f"etcd: {code.name}: {details}")
 
 
-def _was_not_sent(error: grpc.aio.AioRpcError) -> bool:
-    return error.code() is grpc.StatusCode.UNAVAILABLE and (error.details() or "").startswith(
-        "failed to connect to all addresses"
-    )
+def _may_try_again(error: grpc.aio.AioRpcError, repeatable: bool) -> bool:
+    if error.code() is grpc.StatusCode.UNAVAILABLE:
+        not_sent = (error.details() or "").startswith("failed to connect to all addresses")
+        return repeatable or not_sent
+    return repeatable and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-def _task_is_cancelled() -> bool:
+def task_is_cancelled() -> bool:
+    """Tell a cancelled task from a cancelled gRPC call, which raises CancelledError too."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -25,6 +25,7 @@ from shared.storage.etcd.connection import (
     RevisionCompacted,
     RevisionInFuture,
     TlsFiles,
+    task_is_cancelled,
 )
 from shared.storage.etcd.leases import Leases
 from shared.storage.etcd.watch import WatchStream
@@ -279,12 +280,12 @@ class EtcdStorage:
                 failures += 1
                 if not opened and failures >= len(self._connection):
                     raise
-                log.warning("the watch of %r behind %d ended: %s", prefix, position, error)
+                if failures == 1:
+                    log.warning("the watch of %r behind %d ended: %s", prefix, position, error)
             except asyncio.CancelledError:
-                # Closing the store cancels its streams, but not the tasks that read them.
-                task = asyncio.current_task()
-                if not closed.is_set() or (task is not None and task.cancelling()):
+                if task_is_cancelled():
                     raise
+                failures += 1  # the stream was cancelled, by the server or by closing the store
             finally:
                 self._streams.discard(stream)
                 stream.cancel()

@@ -69,10 +69,12 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         StorageError: the file is not a database, not ours, or can't be opened.
     """
     try:
+        # Objects may be secrets; SQLite gives its files beside it the same mode.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, cached_statements=256
         )
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         raise StorageError(f"can't open {path}: {error}") from error
     try:
         _prepare(connection, path)

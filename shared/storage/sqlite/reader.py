@@ -18,6 +18,8 @@ from shared.storage.protocol import Change, ChangeBatch, KeyValue, Page, Revisio
 BACKFILL_CHANGES = 500
 """Changes (count) in one backfill batch: 500 of 4 KB are 2 MB and take about 5 ms to read."""
 
+BACKFILL_BYTES = 8 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -133,10 +135,14 @@ def changes_after(
             f" AND change.key >= ? {before} AND change.key <> x''"
             " ORDER BY change.revision LIMIT ?",
             (after, until, prefix, *bound, BACKFILL_CHANGES),
-        ).fetchall()
-    changes = [
-        Change(key, value, revision, KeyValue(key, old, previous) if previous else None)
-        for key, value, revision, old, previous in rows
-    ]
-    full = len(changes) == BACKFILL_CHANGES
+        )
+        changes: list[Change] = []
+        size_bytes = 0
+        for key, value, revision, old, previous in rows:
+            before_it = KeyValue(key, old, previous) if previous else None
+            changes.append(Change(key, value, revision, before_it))
+            size_bytes += len(value or b"") + len(old or b"")
+            if size_bytes > BACKFILL_BYTES:
+                break
+    full = len(changes) == BACKFILL_CHANGES or size_bytes > BACKFILL_BYTES
     return ChangeBatch(changes, changes[-1].revision if full else until)

@@ -17,7 +17,7 @@ from shared.storage.protocol import ChangeBatch, KeyValue, Page, Revision
 from shared.storage.sqlite import reader
 from shared.storage.sqlite.database import FileLock, open_for_reading, open_for_writing
 from shared.storage.sqlite.watcher import Watcher
-from shared.storage.sqlite.writer import Commit, Compaction, Stop, Write, Writer
+from shared.storage.sqlite.writer import Commit, Compact, Stop, Write, Writer
 
 READERS = 2
 """Read-only connections, one a thread: a long listing does not hold up a get."""
@@ -118,7 +118,7 @@ class SqliteStorage:
         self._check_open()
         answer = self._loop.create_future()
         self._waiting += 1
-        self._writer.put(Compaction(revision, answer))
+        self._writer.put(Compact(revision, answer))
         await self._timed("compact", answer)
 
     async def _write(

@@ -27,6 +27,7 @@ from shared.storage.errors import (
     StorageUnavailable,
 )
 from shared.storage.protocol import Change, KeyValue, Revision
+from shared.storage.sqlite.compaction import Compaction
 
 log = logging.getLogger(__name__)
 
@@ -35,18 +36,6 @@ GROUP_WRITES = 64
 
 RECENT_BYTES = 8 << 20
 """Values kept in memory because a change of theirs will need them as `previous`."""
-
-TRIM_REVISIONS = 500
-"""Revisions trimmed in one transaction; between two of them waiting writes are served."""
-
-UPKEEP_PAUSE_S = 0.05
-UPKEEP_RETRY_S = 10.0
-
-VACUUM_PAGES = 256
-"""Pages given back in one step."""
-
-FREE_PAGES_KEPT = 2048
-"""Free pages (8 MB) left in the file for the writes to come; more is given back."""
 
 _INSERTS = [
     "INSERT INTO changes (revision, key, previous, deleted, deadline, value) VALUES "
@@ -66,7 +55,7 @@ class Write(NamedTuple):
     answer: Future[Revision]
 
 
-class Compaction(NamedTuple):
+class Compact(NamedTuple):
     revision: Revision
     answer: Future[Revision]
 
@@ -75,7 +64,7 @@ class Stop(NamedTuple):
     """Ends the thread once everything queued before has been answered."""
 
 
-Request = Write | Compaction | Stop
+Request = Write | Compact | Stop
 Deadline = tuple[float, int, bytes]
 """When a key expires (seconds of wall clock), the revision that said so, the key."""
 
@@ -138,7 +127,8 @@ class Writer:
         self._queue: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
         self._recent = RecentValues(RECENT_BYTES)
-        self._revision, self._compacted, self._trimmed = _load_state(connection)
+        self._compaction = Compaction(connection)
+        self._revision = max(_last_revision(connection), self._compaction.compacted)
         self._current = _load_keys(connection)
         self._expiring = _still_expiring(
             connection.execute(
@@ -146,8 +136,6 @@ class Writer:
             ),
             self._current,
         )
-        self._next_upkeep = 0.0
-        self._vacuum_due = True
         self._serving: Sequence[Request] = ()
 
     @property
@@ -199,8 +187,8 @@ class Writer:
         waits = []
         if self._expiring:
             waits.append(self._expiring[0][0] - self._clock())
-        if self._upkeep_due():
-            waits.append(self._next_upkeep - time.monotonic())
+        if (wait_s := self._compaction.wait_s()) is not None:
+            waits.append(wait_s)
         return max(0.0, min(waits)) if waits else None
 
     def _serve(self, requests: Sequence[Request]) -> bool:
@@ -212,15 +200,14 @@ class Writer:
             match request:
                 case Write():
                     writes.append(request)
-                case Compaction():
+                case Compact():
                     self._compact(request)
                 case Stop():
                     stop = True
         expired = self._pop_expired()
         if writes or expired:
             self._commit(writes, expired)
-        if self._upkeep_due() and time.monotonic() >= self._next_upkeep:
-            self._upkeep()
+        self._compaction.work()
         self._serving = ()
         return stop
 
@@ -307,70 +294,19 @@ class Writer:
                 expired.append(key)
         return expired
 
-    # --- compaction -----------------------------------------------------------------------
-
-    def _compact(self, request: Compaction) -> None:
-        """Refuse reads before the revision from now on; the rows go piece by piece later."""
+    def _compact(self, request: Compact) -> None:
         revision, answer = request
         outcome: Revision | StorageError = revision
-        if revision <= self._compacted:
-            outcome = Compacted(revision, Revision(self._compacted))
+        if revision <= self._compaction.compacted:
+            outcome = Compacted(revision, Revision(self._compaction.compacted))
         elif revision > self._revision:
             outcome = FutureRevision(revision, self.revision)
         else:
             try:
-                self._connection.execute("UPDATE compaction SET compacted = ?", (revision,))
-                self._compacted = revision
+                self._compaction.refuse_before(revision)
             except sqlite3.Error as error:
                 outcome = StorageUnavailable(f"compaction failed: {error}")
         self._post(Commit(self.revision, (), [(answer, outcome)]))
-
-    def _upkeep_due(self) -> bool:
-        return self._trimmed < self._compacted or self._vacuum_due
-
-    def _upkeep(self) -> None:
-        pause_s = UPKEEP_PAUSE_S
-        try:
-            if self._trimmed < self._compacted:
-                self._trim()
-            else:
-                self._vacuum()
-        except sqlite3.Error as error:
-            log.error("trimming the history failed, trying again later: %s", error)
-            if self._connection.in_transaction:
-                self._connection.rollback()
-            pause_s = UPKEEP_RETRY_S
-        self._next_upkeep = time.monotonic() + pause_s
-
-    def _trim(self) -> None:
-        """Delete what the next few compacted revisions replaced, and their tombstones.
-
-        Proportional to the history, not to the state: what a change at or before the
-        compacted revision replaced is exactly what no read can see any more.
-        """
-        until = min(self._trimmed + TRIM_REVISIONS, self._compacted)
-        span = (self._trimmed, until)
-        execute = self._connection.execute
-        execute("BEGIN IMMEDIATE")
-        execute(
-            "DELETE FROM changes WHERE revision IN"
-            " (SELECT previous FROM changes WHERE revision > ? AND revision <= ?)",
-            span,
-        )
-        execute("DELETE FROM changes WHERE revision > ? AND revision <= ? AND deleted", span)
-        execute("UPDATE compaction SET trimmed = ?", (until,))
-        execute("COMMIT")
-        self._trimmed = until
-        self._vacuum_due = True
-
-    def _vacuum(self) -> None:
-        (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
-        excess = free - FREE_PAGES_KEPT
-        if excess > 0:
-            # Every step of the statement frees one page, and execute takes one step.
-            pages = min(excess, VACUUM_PAGES)
-            self._connection.executescript(f"PRAGMA incremental_vacuum({pages})")
-        self._vacuum_due = excess > VACUUM_PAGES
 
 
 class _Group:
@@ -384,12 +320,9 @@ class _Group:
         self.changes: list[Change] = []
 
 
-def _load_state(connection: sqlite3.Connection) -> tuple[int, int, int]:
-    """Return the newest, the compacted and the trimmed revision."""
-    newest, compacted, trimmed = connection.execute(
-        "SELECT (SELECT max(revision) FROM changes), compacted, trimmed FROM compaction"
-    ).fetchone()
-    return max(newest or 0, compacted), compacted, trimmed
+def _last_revision(connection: sqlite3.Connection) -> int:
+    (revision,) = connection.execute("SELECT max(revision) FROM changes").fetchone()
+    return revision or 0
 
 
 def _load_keys(connection: sqlite3.Connection) -> dict[bytes, int]:
