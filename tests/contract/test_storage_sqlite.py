@@ -234,31 +234,50 @@ def test_previous_values_are_read_back_when_memory_has_forgotten_them(
     run(path, story)
 
 
-def test_a_failed_commit_refuses_its_writes_and_leaves_the_state_before(path: Path) -> None:
-    """A full disk, as far as SQLite can tell."""
+def fail_commits(storage: SqliteStorage, fail: bool) -> None:
+    storage._writer._connection.execute(f"PRAGMA query_only = {int(fail)}")
 
+
+def test_a_failed_commit_refuses_its_writes_and_leaves_the_state_before(path: Path) -> None:
     async def story(storage: SqliteStorage) -> None:
         created = await storage.create(b"/a", b"v1")
-        await limit_pages(storage, "(SELECT 0)")
+        fail_commits(storage, True)
         results = await asyncio.gather(
             storage.update(b"/a", b"v2", expected=created),
-            storage.create(b"/b", b"v" * 100_000, ttl_s=60),
+            storage.create(b"/b", b"v", ttl_s=60),
+            storage.create(b"/a", b"v"),
             return_exceptions=True,
         )
-        assert [type(result) for result in results] == [StorageUnavailable] * 2
+        assert [type(result) for result in results] == [StorageUnavailable] * 3
         assert await storage.current_revision() == created
-        await limit_pages(storage, "4294967294")
+        fail_commits(storage, False)
         assert await storage.update(b"/a", b"v3", expected=created) == created + 1
         assert await storage.create(b"/b", b"v") == created + 2
         async with watching(storage, b"/", Revision(1)) as watch:
             assert [change.value for change in await collect(watch, 3)] == [b"v1", b"v3", b"v"]
 
-    async def limit_pages(storage: SqliteStorage, pages: str) -> None:
-        connection = storage._writer._connection
-        count = 1 if pages.startswith("(") else int(pages)
-        connection.execute(f"PRAGMA max_page_count = {count}").fetchall()
-
     run(path, story)
+
+
+def test_an_expiry_whose_commit_failed_is_tried_again(path: Path) -> None:
+    now = 1000.0
+
+    async def story(storage: SqliteStorage) -> None:
+        nonlocal now
+        created = await storage.create(b"/events/a", b"v", ttl_s=10)
+        fail_commits(storage, True)
+        now = 1010.0
+        with pytest.raises(StorageUnavailable):
+            await storage.create(b"/wake", b"")
+        fail_commits(storage, False)
+        await storage.create(b"/wake", b"")
+        assert await storage.get(b"/events/a") is not None
+        now = 1100.0
+        await storage.create(b"/wake-again", b"")
+        async with watching(storage, b"/events/", created) as watch:
+            assert [change.value for change in await collect(watch, 1)] == [None]
+
+    run(path, story, clock=lambda: now)
 
 
 def test_writes_beyond_the_bound_are_turned_away_at_once(

@@ -37,6 +37,10 @@ GROUP_WRITES = 64
 RECENT_BYTES = 8 << 20
 """Values kept in memory because a change of theirs will need them as `previous`."""
 
+EXPIRY_RETRY_S = 10.0
+LONGEST_WAIT_S = 60.0
+"""The clock of the deadlines may be set; look at it now and then."""
+
 _INSERTS = [
     "INSERT INTO changes (revision, key, previous, deleted, deadline, value) VALUES "
     + ",".join(["(?,?,?,?,?,?)"] * rows)
@@ -189,7 +193,7 @@ class Writer:
             waits.append(self._expiring[0][0] - self._clock())
         if (wait_s := self._compaction.wait_s()) is not None:
             waits.append(wait_s)
-        return max(0.0, min(waits)) if waits else None
+        return min(max(0.0, min(waits)), LONGEST_WAIT_S) if waits else None
 
     def _serve(self, requests: Sequence[Request]) -> bool:
         """Answer the requests; True if one of them was Stop."""
@@ -221,8 +225,7 @@ class Writer:
         outcomes: list[Outcome] = []
         try:
             for key in expired:
-                if key in self._current:
-                    self._apply(group, key, None, self._current[key], None)
+                self._apply(group, key, None, self._current[key], None)
             for key, value, expected, deadline, answer in writes:
                 found = self._current.get(key, 0)
                 if found == expected:
@@ -234,6 +237,9 @@ class Writer:
         except sqlite3.Error as error:
             log.error("a commit failed: %s", error)
             self._undo(group)
+            for key in expired:
+                again = (self._clock() + EXPIRY_RETRY_S, self._current[key], key)
+                heapq.heappush(self._expiring, again)
             failure = StorageUnavailable(f"commit failed: {error}")
             self._post(Commit(self.revision, (), [(write.answer, failure) for write in writes]))
             return
