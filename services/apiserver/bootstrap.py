@@ -87,9 +87,7 @@ async def ensure(registry: Registry, lookup: Lookup, addresses: ClusterAddresses
         key = store.key(meta.get("namespace", ""), meta["name"])
         if store.cache.get(key) is not None:
             continue
-        info = RequestInfo(
-            True, "", "create", "", group, "v1", meta.get("namespace", ""), resource
-        )
+        info = RequestInfo(True, "", "create", "", group, "v1", meta.get("namespace", ""), resource)
         ctx = WriteContext(info, APISERVER_USER, now(), lookup)
         store.strategy.default(obj)
         store.fill_system_fields(ctx, obj)
@@ -157,8 +155,6 @@ def _endpoint_slice(addresses: ClusterAddresses) -> Object:
     obj = _object("discovery.k8s.io/v1", "EndpointSlice", "kubernetes", "default")
     obj["metadata"]["labels"] = {"kubernetes.io/service-name": "kubernetes"}
     obj["addressType"] = "IPv6" if ":" in addresses.advertise_address else "IPv4"
-    obj["endpoints"] = [
-        {"addresses": [addresses.advertise_address], "conditions": {"ready": True}}
-    ]
+    obj["endpoints"] = [{"addresses": [addresses.advertise_address], "conditions": {"ready": True}}]
     obj["ports"] = [{"name": "https", "port": addresses.secure_port, "protocol": "TCP"}]
     return obj

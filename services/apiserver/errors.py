@@ -20,10 +20,11 @@ class Cause:
     field: str | None = None
 
     def as_dict(self) -> dict[str, str]:
-        out = {"reason": self.reason, "message": self.message}
-        if self.field is not None:
-            out["field"] = self.field
-        return out
+        """Return the cause as a Status prints it: without the path in front of its message."""
+        if self.field is None:
+            return {"reason": self.reason, "message": self.message}
+        message = self.message.removeprefix(f"{self.field}: ")
+        return {"reason": self.reason, "message": message, "field": self.field}
 
 
 class ApiError(Exception):

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from shared.eventlog import EventLogError
@@ -167,7 +168,7 @@ async def open_storage(
     etcd_cafile: str,
     etcd_certfile: str,
     etcd_keyfile: str,
-    data_dir: Any,
+    data_dir: Path,
     observe: Observe,
 ) -> Storage:
     """Open etcd where servers are named, else the embedded store under `data_dir`.
@@ -184,5 +185,7 @@ async def open_storage(
 
     tls = None
     if any(url.startswith("https://") for url in etcd_servers):
-        tls = TlsFiles(etcd_cafile or None, etcd_certfile or None, etcd_keyfile or None)
+        tls = TlsFiles(
+            *(Path(file) if file else None for file in (etcd_cafile, etcd_certfile, etcd_keyfile))
+        )
     return await EtcdStorage.open(etcd_servers, tls=tls, observe=observe)

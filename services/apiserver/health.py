@@ -44,9 +44,9 @@ class HealthChecks:
             else:
                 failed = True
                 lines.append(f"[-]{name} failed: reason withheld")
-        lines += [f"warn: some health checks cannot be excluded: no matches for {sorted(excluded)}"] * (
-            1 if excluded else 0
-        )
+        lines += [
+            f"warn: some health checks cannot be excluded: no matches for {sorted(excluded)}"
+        ] * (1 if excluded else 0)
         if failed:
             lines.append(f"{self.endpoint} check failed")
             return Response(500, _text(lines), TEXT)

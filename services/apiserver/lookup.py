@@ -27,9 +27,7 @@ class CacheLookup:
         prefix = store.prefix + namespace.encode() + b"/" if namespace else store.prefix
         return [store.decode(one.body) for one in store.cache.scan(prefix)]
 
-    async def get_live(
-        self, group: str, resource: str, namespace: str, name: str
-    ) -> Object | None:
+    async def get_live(self, group: str, resource: str, namespace: str, name: str) -> Object | None:
         store = self._store(group, resource)
         current = await store.live(store.key(namespace, name))
         return None if current is None else store.decode(current.body)

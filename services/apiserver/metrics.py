@@ -76,7 +76,7 @@ class Metrics:
         self._gauges: list[tuple[str, str, str, Callable[[], Mapping[str, float]]]] = []
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        self._registry.register(self)  # type: ignore[arg-type]
+        self._registry.register(self)
 
     def request(self, key: RequestKey, code: int, seconds: float) -> None:
         """Count an answered request."""
@@ -187,8 +187,8 @@ class Metrics:
         yield longest
         for name, documentation, label, read in self._gauges:
             family = GaugeMetricFamily(name, documentation, labels=(label,) if label else ())
-            for value, number in read().items():
-                family.add_metric((value,) if label else (), number)
+            for which, number in read().items():
+                family.add_metric((which,) if label else (), number)
             yield family
 
 

@@ -164,7 +164,7 @@ class Answer:
         await self.send(error_response(error, self._request.header(b"accept")))
 
     def _extra(self) -> Sequence[Header]:
-        return ((b"audit-id", self._request.audit_id.encode()),)
+        return ((b"audit-id", self._request.audit_id.encode()), *self._request.notices)
 
 
 def error_response(error: ApiError, accept: str | None) -> Response:

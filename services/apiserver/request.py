@@ -36,6 +36,7 @@ class Request:
         "headers",
         "info",
         "method",
+        "notices",
         "path",
         "query_string",
         "receive",
@@ -57,6 +58,8 @@ class Request:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.resource: Resource | None = None
         """What the URL names, once that is known to exist."""
+        self.notices: list[Header] = []
+        """Headers that the answer carries, whatever it is."""
         self.audit_id = new_uuid()
         self._query: Mapping[str, Sequence[str]] | None = None
         self._body: bytes | None = None

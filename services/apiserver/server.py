@@ -1,8 +1,8 @@
 """The server: puts the parts together, starts them in order, owns their tasks, ends them.
 
-    storage ─▶ event flow ─▶ watch cache          eventflow.py, shared/
-    strategies + stores ─▶ registry               kinds/, registry/
-    handlers + stages ─▶ pipeline ─▶ uvicorn      handlers/, stages/, pipeline.py
+storage ─▶ event flow ─▶ watch cache          eventflow.py, shared/
+strategies + stores ─▶ registry               kinds/, registry/
+handlers + stages ─▶ pipeline ─▶ uvicorn      handlers/, stages/, pipeline.py
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import gc
 import logging
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -310,7 +310,7 @@ class ApiServer:
             lambda: {"": cache.revision},
         )
 
-    def _before_shutdown(self, cache: WatchCache):  # type: ignore[no-untyped-def]
+    def _before_shutdown(self, cache: WatchCache) -> Callable[[], Awaitable[None]]:
         async def prepare() -> None:
             """Not ready first, so that load balancers turn away; then watches end, so that
             their clients resume elsewhere."""
@@ -324,7 +324,13 @@ class ApiServer:
 class HttpServer(uvicorn.Server):
     """uvicorn over HTTPS, with what a Kubernetes server does before it stops."""
 
-    def __init__(self, app, files: ServingFiles, options: ApiServerOptions, before_shutdown) -> None:  # type: ignore[no-untyped-def]
+    def __init__(
+        self,
+        app: Pipeline,
+        files: ServingFiles,
+        options: ApiServerOptions,
+        before_shutdown: Callable[[], Awaitable[None]],
+    ) -> None:
         config = uvicorn.Config(
             app,
             http="httptools",
@@ -368,7 +374,10 @@ def build_registry(
         key = (resource.group, resource.name)
         store = stores.get(key)
         if store is None:
-            strategy = factories.get(key, Strategy)()
+            factory = factories.get(key)
+            strategy = Strategy() if factory is None else factory()
+            if factory is None:
+                strategy.has_status = "status" in resource.subresources
             store = stores[key] = ResourceStore(resource, strategy, backend)
         codec = codec_for(resource.group, resource.version, resource.kind)
         registry.add(Served(resource, store, codec, converted.get(resource.gvr)))

@@ -91,9 +91,7 @@ def check_kind(codec: Codec, value: dict[str, Any], expected: tuple[str, str]) -
     if api_version and api_version.count("/") > 1:
         raise BadRequest(f"unexpected GroupVersion string: {api_version}")
     if kind and kind != expected[1]:
-        raise codec.refuse(
-            f"converting ({kind}) to ({expected[1]}): unknown conversion"
-        )
+        raise codec.refuse(f"converting ({kind}) to ({expected[1]}): unknown conversion")
     if api_version and api_version != expected[0]:
         raise BadRequest(
             f"the API version in the data ({api_version}) does not match the expected API version "

@@ -112,4 +112,3 @@ def deleted_status(served: Served, meta: dict[str, Any]) -> dict[str, Any]:
         "status": "Success",
         "details": details,
     }
-

@@ -11,6 +11,7 @@ from services.apiserver.handlers.get import get
 from services.apiserver.handlers.list import list_objects
 from services.apiserver.handlers.patch import patch
 from services.apiserver.handlers.podactions import PodActions
+from services.apiserver.handlers.representation import warning_header
 from services.apiserver.handlers.scale import get_scale, patch_scale, update_scale
 from services.apiserver.handlers.update import update
 from services.apiserver.handlers.watch import WatchLimits, watch
@@ -23,7 +24,9 @@ from shared.resources import Resource, ResourceTable
 
 Action = Callable[[Request, Served], Awaitable[AnyResponse]]
 
-TEXT_404 = Response(404, b"404 page not found\n", ((b"content-type", b"text/plain; charset=utf-8"),))
+TEXT_404 = Response(
+    404, b"404 page not found\n", ((b"content-type", b"text/plain; charset=utf-8"),)
+)
 
 
 class Dispatch:
@@ -50,6 +53,9 @@ class Dispatch:
             return self._unknown(info)
         self._check_shape(info, resource)
         request.resource = resource
+        warning = DEPRECATED.get((info.group, info.version, info.resource))
+        if warning is not None:
+            request.notices.append(warning_header(warning))
         served = self._registry.find(info.group, info.version, info.resource)
         depth = len(info.parts)
         if depth == 1:
@@ -71,7 +77,8 @@ class Dispatch:
             raise no_such_resource()
         if depth > 1 and resource.namespaced and not info.namespace:
             raise no_such_resource()
-        if depth == 3 and info.subresource not in resource.subresources:
+        watch_path = info.verb == "watch" and depth == 3
+        if depth == 3 and (info.subresource not in resource.subresources or watch_path):
             raise no_such_resource()
         if depth > 3 and info.subresource != "proxy":
             raise no_such_resource()
@@ -144,6 +151,13 @@ class Dispatch:
             return await self._pods.bind(request, stored(pods))
         raise not_supported_yet(resource.group_resource)
 
+
+DEPRECATED = {
+    ("", "v1", "endpoints"): "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 "
+    "EndpointSlice",
+    ("", "v1", "componentstatuses"): "v1 ComponentStatus is deprecated in v1.19+",
+}
+"""What every answer about a deprecated resource warns of."""
 
 VERB_OF_METHOD = {
     "GET": "get",

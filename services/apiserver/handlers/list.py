@@ -37,7 +37,6 @@ GZIP_LEVEL = 1
 """kube-apiserver's: the network is faster than any better compression."""
 
 
-
 @dataclass(frozen=True, slots=True)
 class PageOfBodies:
     """The objects of one answer, as wire bodies in key order."""
@@ -146,9 +145,7 @@ def _page_from_cache(
             if limit and len(bodies) == limit:
                 remaining = cache.count(scope, start=one.key) - 1
                 # Under a selector nobody knows how many of the remaining ones match.
-                return PageOfBodies(
-                    bodies, _page_meta(scope, one.key, revision, remaining, None)
-                )
+                return PageOfBodies(bodies, _page_meta(scope, one.key, revision, remaining, None))
     return PageOfBodies(bodies, ListMeta(str(revision)))
 
 
@@ -189,9 +186,7 @@ async def _page_from_storage(
             if limit and len(bodies) == limit:
                 remaining = page.remaining + len(page.items) - number - 1
                 shown = None if choice.matches else remaining
-                return PageOfBodies(
-                    bodies, _page_meta(scope, item.key, revision, remaining, shown)
-                )
+                return PageOfBodies(bodies, _page_meta(scope, item.key, revision, remaining, shown))
         if not page.remaining or not page.items:
             return PageOfBodies(bodies, ListMeta(str(revision)))
         position = page.items[-1].key + b"\x00"
@@ -309,6 +304,3 @@ async def _compressed(slices: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         if packed:
             yield packed
     yield compressor.flush()
-
-
-

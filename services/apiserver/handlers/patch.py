@@ -131,7 +131,7 @@ def patched(
         ("kind", obj.get("kind"), resource.kind),
     ):
         if value != wanted:
-            raise BadRequest(f"the {name} of the patched object ({value}) is not {wanted}")
+            raise patch_invalid(f"the {name} of the patched object ({value}) is not {wanted}")
     return obj
 
 

@@ -140,9 +140,7 @@ def written(value: Any, media: MediaType) -> bytes:
     return orjson.dumps(value)
 
 
-def response(
-    status: int, body: bytes, media: MediaType, warnings: Sequence[str] = ()
-) -> Response:
+def response(status: int, body: bytes, media: MediaType, warnings: Sequence[str] = ()) -> Response:
     """Return the answer with its content type and a Warning header a text."""
     headers: list[Header] = [(b"content-type", media.content_type.encode())]
     headers += [warning_header(text) for text in warnings]
@@ -151,7 +149,5 @@ def response(
 
 def warning_header(text: str) -> Header:
     """Return a Warning header (RFC 7234, code 299); control characters are dropped."""
-    quoted = "".join(
-        "\\" + one if one in '"\\' else one for one in text if one.isprintable()
-    )
+    quoted = "".join("\\" + one if one in '"\\' else one for one in text if one.isprintable())
     return (b"warning", f'299 - "{quoted}"'.encode("ascii", "backslashreplace"))

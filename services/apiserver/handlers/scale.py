@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
 from services.apiserver.codec import codec_for
 from services.apiserver.errors import BadRequest, Conflict
 from services.apiserver.handlers.body import read_kind
@@ -10,10 +13,11 @@ from services.apiserver.handlers.patch import patch_result, read_patch, requeste
 from services.apiserver.handlers.representation import response, written
 from services.apiserver.handlers.writes import WriteFlow
 from services.apiserver.kinds.scale import apply_scale, to_scale, validate_scale
-from services.apiserver.negotiation import MediaType, negotiate
+from services.apiserver.negotiation import MediaType, include_object, negotiate
+from services.apiserver.printers import partial, table
 from services.apiserver.registry.interpret import invalid, not_found
 from services.apiserver.registry.served import Served
-from services.apiserver.registry.store import Change, Written
+from services.apiserver.registry.store import Written
 from services.apiserver.registry.strategy import Object, UpdateSubresource, WriteContext
 from services.apiserver.request import AnyResponse, Request
 from services.apiserver.validation.options import (
@@ -39,7 +43,7 @@ async def get_scale(request: Request, served: Served, flow: WriteFlow) -> AnyRes
     body = await read(store, store.key(info.namespace, info.name), resource_version(request))
     if body is None:
         raise not_found(served.resource, info.name)
-    return _answer(served, media, body)
+    return _answer(request, served, media, body)
 
 
 async def update_scale(request: Request, served: Served, flow: WriteFlow) -> AnyResponse:
@@ -53,7 +57,7 @@ async def update_scale(request: Request, served: Served, flow: WriteFlow) -> Any
         return sent
 
     done = await _write(ctx, request, served, flow, options, wanted)
-    return _answer(served, media, done.body, ctx.warnings)
+    return _answer(request, served, media, done.body, ctx.warnings)
 
 
 async def patch_scale(request: Request, served: Served, flow: WriteFlow) -> AnyResponse:
@@ -70,7 +74,7 @@ async def patch_scale(request: Request, served: Served, flow: WriteFlow) -> AnyR
         return patch_result(codec, patch, scale, options.field_validation, warned_of)
 
     done = await _write(ctx, request, served, flow, options, wanted)
-    return _answer(served, media, done.body, [*warned_of, *ctx.warnings])
+    return _answer(request, served, media, done.body, [*warned_of, *ctx.warnings])
 
 
 async def _write(
@@ -79,7 +83,7 @@ async def _write(
     served: Served,
     flow: WriteFlow,
     options: WriteOptions,
-    wanted: Change,
+    wanted: Callable[[Object], Awaitable[Object]],
 ) -> Written:
     name = request.info.name
 
@@ -142,8 +146,27 @@ def _media(request: Request, served: Served) -> MediaType:
 
 
 def _answer(
-    served: Served, media: MediaType, body: bytes, warnings: list[str] | None = None
+    request: Request,
+    served: Served,
+    media: MediaType,
+    body: bytes,
+    warnings: Sequence[str] = (),
 ) -> AnyResponse:
+    media.check_shape(is_list=False)
     scale = to_scale(served.store.decode(body), served.resource)
-    plain = MediaType(media.format, None, media.pretty)
-    return response(200, written(scale, plain), plain, warnings or ())
+    convert = media.convert
+    if convert is not None and convert.kind == "Table":
+        meta = {"resourceVersion": scale["metadata"].get("resourceVersion", "")}
+        value = table(
+            ("autoscaling", "Scale"),
+            [scale],
+            meta,
+            include_object=include_object(request.parameter("includeObject")),
+            now=time.time(),
+            api_version=convert.api_version,
+        )
+    elif convert is not None:
+        value = partial(scale, convert.api_version)
+    else:
+        value = scale
+    return response(200, written(value, media), media, warnings)

@@ -9,8 +9,14 @@ from services.apiserver.errors import BadRequest
 from services.apiserver.registry.served import Served
 from services.apiserver.validation.options import ListOptions
 from shared.objects import Selection
+from shared.resources import Resource
 from shared.resources.keys import split_key
-from shared.selectors import SelectorError, parse_field_selector, parse_label_selector
+from shared.selectors import (
+    FieldSelector,
+    SelectorError,
+    parse_field_selector,
+    parse_label_selector,
+)
 
 Matches = Callable[[bytes, Selection], bool]
 
@@ -27,6 +33,18 @@ class Selected:
     name: str
 
 
+def field_selector(resource: Resource, text: str) -> FieldSelector:
+    """Return a kind's compiled field selector.
+
+    Raises:
+        SelectorError: it does not parse, or names a field this kind can't be selected by.
+    """
+    known = resource.field_labels
+    # First by the names that clients of this version use, then by those that are extracted.
+    parsed = parse_field_selector(text).compile(known.keys())
+    return parsed.compile(set(known.values()), known)
+
+
 def selected(served: Served, options: ListOptions) -> Selected:
     """Return the request's selection.
 
@@ -41,9 +59,7 @@ def selected(served: Served, options: ListOptions) -> Selected:
     except SelectorError as error:
         raise BadRequest(str(error)) from error
     try:
-        fields = parse_field_selector(options.field_selector).compile(
-            resource.field_labels.keys(), resource.field_labels
-        )
+        fields = field_selector(resource, options.field_selector)
     except SelectorError as error:
         raise BadRequest(str(error)) from error
     name = fields.requires_exact_match("metadata.name") or ""
@@ -57,8 +73,6 @@ def selected(served: Served, options: ListOptions) -> Selected:
 
     def matches(key: bytes, selection: Selection) -> bool:
         namespace, own_name = split_key(prefix, key, namespaced=namespaced)
-        return label_match(selection.labels) and field_match(
-            own_name, namespace, selection.fields
-        )
+        return label_match(selection.labels) and field_match(own_name, namespace, selection.fields)
 
     return Selected(matches, name)

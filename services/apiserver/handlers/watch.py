@@ -30,8 +30,8 @@ from services.apiserver.request import AnyResponse, Receive, Request, Send, Stre
 from services.apiserver.validation.options import ListOptions, parse_list_options
 from shared.objects.cachedobject import CachedObject
 from shared.storage import Revision
-from shared.watchcache import Renderings, Watcher, WatchEvent, event_frame
 from shared.watchcache import Expired as HistoryExpired
+from shared.watchcache import Renderings, Watcher, WatchEvent, event_frame
 
 BOOKMARK_BEFORE_END_S = 2.0
 """A bookmark shortly before the end lets the client resume from there."""
@@ -296,9 +296,7 @@ def _table_frames(
             first = False
             body = make(event.object, with_columns=True)
         else:
-            body = renderings.get(
-                event.object, key, lambda item: make(item, with_columns=False)
-            )
+            body = renderings.get(event.object, key, lambda item: make(item, with_columns=False))
         return b'{"type":"%b","object":%b}\n' % (event.type.encode(), body)
 
     return framed
@@ -334,4 +332,3 @@ def _bookmark_maker(served: Served, media: MediaType) -> Callable[[int, bool], b
         return b'{"type":"BOOKMARK","object":%b}\n' % orjson.dumps(value)
 
     return make
-

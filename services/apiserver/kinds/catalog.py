@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from services.apiserver.kinds.core import core_strategies
+from services.apiserver.kinds.event import from_events_v1, to_events_v1
 from services.apiserver.kinds.platform import PLATFORM_STRATEGIES
 from services.apiserver.kinds.service_allocation import ServiceAllocators
 from services.apiserver.kinds.workloads import WORKLOAD_STRATEGIES
@@ -32,4 +33,6 @@ def strategies(needs: StrategyNeeds) -> Mapping[tuple[str, str], Callable[[], St
 
 def conversions() -> Mapping[tuple[str, str, str], Conversion]:
     """Return the served versions that are not the stored one, by (group, version, resource)."""
-    return {}
+    return {
+        ("events.k8s.io", "v1", "events"): Conversion(from_events_v1, to_events_v1),
+    }

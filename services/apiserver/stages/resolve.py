@@ -83,7 +83,7 @@ def request_info(method: str, path: str, query: Mapping[str, Sequence[str]]) -> 
 
 def _is_true(values: Sequence[str] | None) -> bool:
     """Booleans of a query: absent is false, "0" and "false" are false, all else is true."""
-    return bool(values) and values[0].lower() not in ("0", "false")
+    return values is not None and values[0].lower() not in ("0", "false")
 
 
 def _selected_name(values: Sequence[str] | None) -> str:

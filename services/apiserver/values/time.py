@@ -66,6 +66,11 @@ def parse_micro_time(text: str) -> datetime.datetime:
     return _parse(text, _MICRO_LAYOUT)
 
 
+def shifted(text: str, seconds: int) -> str:
+    """Return the time `seconds` after (before, if negative) one in canonical form."""
+    return format_time(parse_time(text) + datetime.timedelta(seconds=seconds))
+
+
 def canonical_time(text: str) -> str | None:
     """Return `text` as kube-apiserver stores a Time; None for the zero time, printed as null.
 
