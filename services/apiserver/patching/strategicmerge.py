@@ -179,7 +179,9 @@ def _apply_item_directives(
         elif item[_PATCH] == "replace":
             replace = True
         else:
-            raise _failure(f"unknown patch type: {_shown(item[_PATCH])} found in map {_shown(item)}")
+            raise _failure(
+                f"unknown patch type: {_shown(item[_PATCH])} found in map {_shown(item)}"
+            )
     if replace:
         return kept, []
     if deleted:
