@@ -1,13 +1,24 @@
 """The strategies of platform kinds: networking, storage, rbac, admission, extensions and others.
 
-One module a family; nothing here knows workloads or the core group.
+One module a family; nothing here knows workloads or the core group's kinds.
 """
 
 from __future__ import annotations
 
+from services.apiserver.kinds.platform.addresses import ADDRESS_STRATEGIES
+from services.apiserver.kinds.platform.coordination import COORDINATION_STRATEGIES
+from services.apiserver.kinds.platform.discovery import DISCOVERY_STRATEGIES
+from services.apiserver.kinds.platform.networking import NETWORKING_STRATEGIES
+from services.apiserver.kinds.platform.networkpolicy import NETWORKPOLICY_STRATEGIES
 from services.apiserver.registry.strategy import StrategyFactory
 
-PLATFORM_STRATEGIES: dict[tuple[str, str], StrategyFactory] = {}
+PLATFORM_STRATEGIES: dict[tuple[str, str], StrategyFactory] = {
+    **ADDRESS_STRATEGIES,
+    **COORDINATION_STRATEGIES,
+    **DISCOVERY_STRATEGIES,
+    **NETWORKING_STRATEGIES,
+    **NETWORKPOLICY_STRATEGIES,
+}
 """The strategies by (group, resource)."""
 
 __all__ = ["PLATFORM_STRATEGIES"]
