@@ -27,10 +27,11 @@ class _State:
 class Translator:
     """Makes events of changes. Values that are not objects count as absent, and in `skipped`."""
 
-    __slots__ = ("_extractor", "_selections", "skipped")
+    __slots__ = ("_extractor", "_generation", "_selections", "skipped")
 
     def __init__(self, extractor: Extractor) -> None:
         self._extractor = extractor
+        self._generation = extractor.generation
         self._selections: dict[bytes, tuple[Revision, Selection]] = {}
         self.skipped = 0
 
@@ -51,6 +52,9 @@ class Translator:
                 return None
             return Event("DELETED", key, revision, last.prefix, last.body, last.selection)
 
+        if self._generation != self._extractor.generation:
+            self._selections.clear()  # made under other rules
+            self._generation = self._extractor.generation
         remembered = self._selections.pop(key, None)
         try:
             prefix, body = to_body(change.value, revision)

@@ -60,9 +60,7 @@ def to_body(stored: bytes, revision: Revision) -> tuple[bytes, bytes]:
     if at > 0 and _REVISION_FIELD not in stored:
         prefix = _prefix(stored[:at])
         if prefix is not None:
-            rest = stored[at + 12 :]
-            if rest[-1:] == b"\n":
-                rest = rest[:-1]
+            rest = stored[at + 12 : -1 if stored[-1:] == b"\n" else None]
             if rest[-1:] == b"}":
                 if rest[:1] == b'"':
                     return prefix, b'"metadata":{"resourceVersion":"%d",%b' % (revision, rest)

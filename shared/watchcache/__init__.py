@@ -7,6 +7,7 @@ from shared.watchcache.cache import WatchCache
 from shared.watchcache.errors import Expired, ReloadNeeded, StaleSnapshot, WatchCacheError
 from shared.watchcache.event import WatchEvent, event_frame
 from shared.watchcache.history import History, HistoryLimits
+from shared.watchcache.ready import ReadyWatchers
 from shared.watchcache.renderings import Renderings
 from shared.watchcache.resource import ResourceCache
 from shared.watchcache.watcher import BacklogLimits, EndReason, Matches, Watcher
@@ -18,6 +19,7 @@ __all__ = [
     "History",
     "HistoryLimits",
     "Matches",
+    "ReadyWatchers",
     "ReloadNeeded",
     "Renderings",
     "ResourceCache",

@@ -111,6 +111,13 @@ class History:
         self._size_bytes -= taken._size_bytes
         return taken
 
+    def clear(self, revision: Revision) -> None:
+        """Forget everything up to `revision`, where the cache stands."""
+        self._events.clear()
+        self._marks.clear()
+        self._size_bytes = 0
+        self.oldest = revision
+
     def drop_aged(self) -> None:
         """Forget what is over the age limit; costs nothing when there is none."""
         # Events follow their mark within _MARK_EVERY_S.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from shared.eventlog.protocol import Event
 from shared.objects.cachedobject import CachedObject
 from shared.objects.keyspace import end_of_prefix
+from shared.objects.selection import Selection
 from shared.storage.protocol import Revision
 from shared.watchcache.event import WatchEvent
 from shared.watchcache.history import History
@@ -163,6 +164,17 @@ class ResourceCache:
         self._keys = sorted(self._objects)
         self._history = history
         self.revision = history.oldest
+
+    def reselect(self, select: Callable[[CachedObject], Selection]) -> None:
+        """Take the selections of all objects anew, after their extraction rule has changed.
+
+        The history ends here, for its events do not tell who entered and left under the new
+        rule: watches resume from now on only. Call it when the cache has reached what the
+        fan-out had written under the old rule; open watches go on.
+        """
+        for item in self._objects.values():
+            item.selection = select(item)
+        self._history.clear(self._progress.revision)
 
     def split(self, prefix: bytes) -> ResourceCache:
         """Take what lies under `prefix` out of this one, as a resource of its own."""

@@ -64,18 +64,19 @@ class Watcher:
     __slots__ = (
         "_backlog_bytes",
         "_backlog_limits",
+        "_bookmark",
         "_drop_until",
         "_ended",
         "_initial",
+        "_last_taken",
         "_matches",
         "_on_close",
-        "_on_ready",
         "_progress",
         "_queue",
         "_replay",
-        "_seen",
         "_signalled",
         "_waiter",
+        "_wake",
         "scope",
         "start_revision",
     )
@@ -101,9 +102,10 @@ class Watcher:
         self._replay = replay
         self._progress = progress
         self._drop_until = after if after > progress.revision else 0
-        self._seen = after
+        self._bookmark = after
+        self._last_taken: WatchEvent | None = None
         self._backlog_limits = backlog_limits
-        self._on_ready = on_ready
+        self._wake = on_ready or self._wake_reader
         self._on_close = on_close
         self._queue: list[WatchEvent] = []
         self._backlog_bytes = 0
@@ -114,7 +116,7 @@ class Watcher:
 
     def __repr__(self) -> str:
         state = self._ended.value if self._ended else f"{len(self._queue)} waiting"
-        return f"<Watcher {self.scope!r} after {self._seen}: {state}>"
+        return f"<Watcher {self.scope!r} after {self._bookmark}: {state}>"
 
     def __enter__(self) -> Self:
         return self
@@ -149,11 +151,15 @@ class Watcher:
     @property
     def bookmark_revision(self) -> Revision:
         """The revision up to which everything selected has been taken; it never goes back."""
-        if self._initial is None and self._replay is None and not self._queue:
-            current = self._progress.revision
-            if current > self._seen and self._ended is None:
-                self._seen = current
-        return self._seen
+        if self._ended is None:
+            if self._last_taken is not None:
+                # Its commit may have more events to come: it counts when the cache has passed it.
+                before = Revision(self._last_taken.object.revision - 1)
+                self._bookmark = max(self._bookmark, before)
+                self._last_taken = None
+            if not self.pending:
+                self._bookmark = max(self._bookmark, self._progress.revision)
+        return self._bookmark
 
     def drain(self, limit: int = 500) -> list[WatchEvent]:
         """Take what is there: of initial events and replay at most `limit`, else everything.
@@ -164,19 +170,19 @@ class Watcher:
             return self._take_initial(self._initial, limit)
         if self._replay is not None:
             return self._take_replay(self._replay, limit)
-        events, self._queue = self._queue, []
-        self._backlog_bytes = 0
+        events = self._queue
         self._signalled = False
         if events:
-            # A commit may have more events to come: it counts when the cache has passed it.
-            last = Revision(events[-1].object.revision - 1)
-            self._seen = max(self._seen, last)
+            self._queue = []
+            self._backlog_bytes = 0
+            self._last_taken = events[-1]
         return events
 
     async def next(self, deadline: float | None = None) -> list[WatchEvent]:
         """Wait for events and take them all; empty at `deadline` (loop time) or when `ended`.
 
-        When cancelled, nothing is lost: what waits stays for the next call.
+        When cancelled, nothing is lost: what waits stays for the next call. Not for a watcher
+        with `on_ready`.
         """
         while True:
             while self.pending:
@@ -205,7 +211,8 @@ class Watcher:
         self._queue.append(event)
         self._backlog_bytes += len(event.object.body)
         if not self._signalled:
-            self._signal()
+            self._signalled = True
+            self._wake()
         elif (
             self._backlog_bytes > self._backlog_limits.limit_bytes
             or len(self._queue) > self._backlog_limits.limit_events
@@ -223,19 +230,18 @@ class Watcher:
         self._drop_until = sys.maxsize  # a dispatch under way may still offer
         self._queue = []
         self._backlog_bytes = 0
-        self._signal()
+        self._signalled = True
+        wake, self._wake = self._wake, _nobody_listens
+        wake()
 
     def close(self) -> None:
         """End it because nobody listens any more; harmless when it has ended."""
-        self._on_ready = None
+        self._wake = _nobody_listens
         self.end(EndReason.CLOSED)
 
-    def _signal(self) -> None:
-        self._signalled = True
+    def _wake_reader(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-        if self._on_ready is not None:
-            self._on_ready()
 
     def _selected(self, event: WatchEvent) -> WatchEvent | None:
         item = event.object
@@ -267,6 +273,10 @@ class Watcher:
             self._replay = None
             self._signalled = bool(self._queue)
         if taken:
-            self._seen = max(self._seen, Revision(taken[-1].object.revision - 1))
+            self._last_taken = taken[-1]
         selected = (self._selected(event) for event in taken)
         return [event for event in selected if event is not None]
+
+
+def _nobody_listens() -> None:
+    pass

@@ -13,6 +13,7 @@ import pytest
 
 from shared.eventlog import Entry, Event, MemoryEventLog
 from shared.fanout import Follower, HistoryLost, load_snapshot
+from shared.fanout.translate import Translator
 from shared.objects import ExtractionRule, Extractor, ProtobufValue
 from shared.storage import Change, ChangeBatch, Compacted, KeyValue, Revision
 from shared.storage.sqlite import SqliteStorage
@@ -179,6 +180,17 @@ def test_entries_follow_each_other_without_holes_within_their_size(tmp_path: Pat
                     break
 
     follow(tmp_path, test, entry_limit_bytes=1_500)
+
+
+def test_selections_remembered_under_other_rules_are_not_compared() -> None:
+    extractor = Extractor()
+    translator = Translator(extractor)
+    assert translator.event(change(2, pod("a", phase="Pending"))) is not None
+    extractor.add(RULES[0])
+    event = translator.event(change(3, pod("a", phase="Running"), pod("a", phase="Pending")))
+    assert event is not None
+    assert event.previous is not None
+    assert event.previous.selection.fields == {"status.phase": "Pending"}
 
 
 class ScriptedStorage:

@@ -8,6 +8,7 @@ import pytest
 
 from shared.eventlog import Entry, Hole, MemoryEventLog, MemoryEventLogOptions
 from shared.fanout import Snapshot
+from shared.objects import Selection
 from shared.storage import Revision
 from shared.watchcache import (
     Expired,
@@ -144,6 +145,16 @@ def test_a_newer_snapshot_replaces_everything() -> None:
     with pytest.raises(Expired):
         pods.events_since(Revision(11))
     assert pods.events_since(Revision(20)) == []
+
+
+def test_selections_taken_anew_count_from_then_on() -> None:
+    cache, pods = loaded(cached(A, 5))
+    cache.apply(entry(10, added(B, 11)))
+    pods.reselect(lambda item: Selection(fields={"name": item.key.decode()}))
+    assert [item.selection.fields["name"] for item in pods.scan(PODS)] == [A.decode(), B.decode()]
+    assert pods.events_since(Revision(11)) == []
+    with pytest.raises(Expired):
+        pods.events_since(Revision(10))
 
 
 # History
