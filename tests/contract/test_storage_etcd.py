@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import ipaddress
+import socket
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -83,16 +84,22 @@ def test_a_dead_server_is_unavailable_at_once() -> None:
 
 
 def test_a_server_that_never_answers_is_unavailable_after_the_deadline() -> None:
-    async def main() -> None:
-        silent = await asyncio.start_server(lambda _, writer: None, "127.0.0.1", 0)
-        port = silent.sockets[0].getsockname()[1]
-        with pytest.raises(StorageUnavailable):
-            await EtcdStorage.open(f"http://127.0.0.1:{port}", timeout_s=0.3)
-        silent.close()
-
     started = time.monotonic()
-    asyncio.run(main())
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(StorageUnavailable):
+            asyncio.run(EtcdStorage.open(f"http://127.0.0.1:{port}", timeout_s=0.3))
     assert time.monotonic() - started < 3
+
+
+def test_an_endpoint_that_never_answers_is_left_for_the_next(etcd: EtcdProcess) -> None:
+    async def story(storage: EtcdStorage) -> None:
+        revision = await storage.create(b"/pods/a", b"v")
+        assert await storage.current_revision() == revision
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        run(f"http://127.0.0.1:{port},{etcd.url}", story, timeout_s=2)
 
 
 def test_the_next_endpoint_is_used_when_one_is_dead(etcd: EtcdProcess) -> None:
