@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import io
 import signal
 import sys
@@ -13,6 +14,7 @@ import pytest
 from services.local import plan
 from services.local.__main__ import main
 from services.local.options import LocalOptions
+from services.local.readiness import wait_ready
 from services.local.supervisor import End, Program, Supervisor, death
 
 
@@ -202,9 +204,40 @@ def _alive(pid: int) -> bool:
 
 
 def test_a_directory_in_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import fcntl
-
     with (tmp_path / "up.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert main([f"--data-dir={tmp_path}"]) == 2
     assert f"another kubefan runs in {tmp_path}" in capsys.readouterr().err
+
+
+def test_readiness_waits_for_the_file_and_then_for_the_servers_yes(tmp_path: Path) -> None:
+    answers = [b"HTTP/1.1 500 no\r\n\r\n", b"", b"HTTP/1.1 200 OK\r\n\r\nok"]
+    asked: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answers.pop(0))
+        writer.close()
+
+    async def scenario() -> None:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        kubeconfig = tmp_path / "kubeconfig"
+        waiting = asyncio.create_task(wait_ready(kubeconfig))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        kubeconfig.write_text(
+            f"""
+            current-context: c
+            contexts: [{{name: c, context: {{cluster: c, user: u}}}}]
+            clusters: [{{name: c, cluster: {{server: "http://127.0.0.1:{port}"}}}}]
+            users: [{{name: u, user: {{token: secret}}}}]
+            """
+        )
+        async with server, asyncio.timeout(5):
+            await waiting
+
+    asyncio.run(scenario())
+    assert answers == []
+    assert all(request.startswith(b"GET /readyz HTTP/1.0\r\n") for request in asked)
+    assert b"Authorization: Bearer secret\r\n" in asked[0]
