@@ -197,7 +197,11 @@ class ApiServer:
             limit_mutating=options.max_mutating_requests_inflight,
         )
         chain = admission_chain(
-            enabled=options.enabled_admission_plugins, disabled=options.disabled_admission_plugins
+            storage=storage,
+            permits=lambda user, info: any(one.allows(user, info) for one in authorizers),
+            etcd_prefix=options.etcd_prefix,
+            enabled=options.enabled_admission_plugins,
+            disabled=options.disabled_admission_plugins,
         )
         flow = WriteFlow(chain, lookup, check)
         dispatch = Dispatch(

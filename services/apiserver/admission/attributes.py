@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from services.apiserver.registry.strategy import Object, WriteContext
 from services.apiserver.requestinfo import UserInfo
@@ -53,6 +53,7 @@ class Plugin(Protocol):
     def handles(self, attributes: Attributes) -> bool: ...
 
 
+@runtime_checkable
 class Mutating(Plugin, Protocol):
     """A plugin that may change the object."""
 
@@ -65,6 +66,7 @@ class Mutating(Plugin, Protocol):
         ...
 
 
+@runtime_checkable
 class Validating(Plugin, Protocol):
     """A plugin that looks at the finished object."""
 
