@@ -59,6 +59,10 @@ class ResourceCache:
     def watcher_count(self) -> int:
         return sum(map(len, self._watchers.values()))
 
+    def shows(self, revision: Revision) -> bool:
+        """Whether the present objects are exactly those of `revision`: a page's, say."""
+        return self.revision <= revision <= self._progress.revision
+
     def get(self, key: bytes) -> CachedObject | None:
         return self._objects.get(key)
 

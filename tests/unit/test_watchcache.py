@@ -95,6 +95,13 @@ def test_an_entry_without_events_moves_the_revision_on() -> None:
     assert (cache.revision, pods.revision) == (25, 10)
 
 
+def test_the_state_is_that_of_every_revision_since_its_last_change() -> None:
+    cache, pods = loaded(cached(A, 5))
+    cache.apply(entry(10, modified(A, 12), added(NODES + b"n", 14)))
+    shown = [revision for revision in range(10, 17) if pods.shows(Revision(revision))]
+    assert shown == [12, 13, 14]
+
+
 @pytest.mark.parametrize(
     ("prefix", "start", "limit", "names"),
     [
