@@ -107,22 +107,20 @@ class _Pairs(list[tuple[str, Any]]):
 
 
 def _load(text: str, pairs: type) -> Any:
-    if "\\ud" in text or "\\uD" in text:
-        # Go reads half of a surrogate pair as U+FFFD.
-        return json.loads(
-            text,
-            object_pairs_hook=lambda items: pairs([(_whole(key), _tidy(v)) for key, v in items]),
-            parse_constant=_no_constant,
-            parse_int=_integer,
-            parse_float=_float,
-        )
-    return json.loads(
+    # Go reads half of a surrogate pair as U+FFFD.
+    tidy = "\\ud" in text or "\\uD" in text
+    value = json.loads(
         text,
-        object_pairs_hook=pairs,
+        object_pairs_hook=(lambda items: pairs(map(_tidy_field, items))) if tidy else pairs,
         parse_constant=_no_constant,
         parse_int=_integer,
         parse_float=_float,
     )
+    return _tidy(value) if tidy else value
+
+
+def _tidy_field(field: tuple[str, Any]) -> tuple[str, Any]:
+    return _whole(field[0]), _tidy(field[1])
 
 
 def _tidy(value: Any) -> Any:

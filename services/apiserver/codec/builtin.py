@@ -7,11 +7,9 @@ from typing import Any
 
 from services.apiserver.codec.facts import META, definitions
 from services.apiserver.codec.mismatch import Mismatch
-from services.apiserver.codec.protocol import DecodeError, FieldReport, Object
+from services.apiserver.codec.protocol import FIRST_FIELDS, DecodeError, FieldReport, Object
 from services.apiserver.codec.typed import decoder_for, zero_of
 from services.apiserver.codec.unknownfields import unknown_paths
-
-_FIRST = ("kind", "apiVersion", "metadata")
 
 _PACKAGES = {
     "": "io.k8s.api.core",
@@ -126,7 +124,7 @@ def codec_for(group: str, version: str, kind: str) -> TypedCodec:
 def in_order(decoded: Object) -> Object:
     """Put kind, apiVersion and metadata first, as kube-apiserver prints them."""
     out: Object = {}
-    for name in _FIRST:
+    for name in FIRST_FIELDS:
         if name in decoded:
             out[name] = decoded[name]
     out.update(decoded)

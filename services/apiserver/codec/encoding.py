@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from services.apiserver.codec.protocol import Object
-
-_FIRST = ("kind", "apiVersion", "metadata")
+from services.apiserver.codec.protocol import FIRST_FIELDS, Object
 
 
 def encode(obj: Object) -> bytes:
@@ -14,10 +12,10 @@ def encode(obj: Object) -> bytes:
     keys of every level sorted, so that equal objects have equal bytes."""
     parts = [
         b'"%b":%b' % (name.encode(), orjson.dumps(obj[name], option=orjson.OPT_SORT_KEYS))
-        for name in _FIRST
+        for name in FIRST_FIELDS
         if name in obj
     ]
-    rest = {name: value for name, value in obj.items() if name not in _FIRST}
+    rest = {name: value for name, value in obj.items() if name not in FIRST_FIELDS}
     if rest:
         parts.append(orjson.dumps(rest, option=orjson.OPT_SORT_KEYS)[1:-1])
     return b"{%b}" % b",".join(parts)

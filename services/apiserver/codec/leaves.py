@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,8 @@ INTEGERS = {"int32": 32, "int64": 64, "int": 64, "uint32": 32, "uint64": 64}
 
 STRUCT_LIKE = frozenset({"time", "microtime", "duration", "quantity", "intorstring", "raw"})
 """Go structs: omitempty never leaves them out, only a pointer or omitzero does."""
+
+_NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
 
 ZEROS: dict[str, Any] = {
     "string": "",
@@ -82,12 +85,8 @@ def _bytes(value: Any, _unknown: list[str]) -> Any:
 
 
 def _illegal_byte(text: str) -> int:
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-    body = text.rstrip("=")
-    for position, character in enumerate(body):
-        if character not in alphabet:
-            return position
-    return len(body)
+    found = _NOT_BASE64.search(text)
+    return found.start() if found else len(text)
 
 
 def _time(value: Any, _unknown: list[str]) -> Any:

@@ -10,6 +10,9 @@ from services.apiserver.errors import BadRequest
 Object = dict[str, Any]
 """An API object as decoded JSON."""
 
+FIRST_FIELDS = ("kind", "apiVersion", "metadata")
+"""The fields that kube-apiserver prints first."""
+
 _MAX_MESSAGES = 100
 """kube-apiserver stops collecting after as many strict decoding errors."""
 

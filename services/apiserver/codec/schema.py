@@ -38,6 +38,7 @@ class MergeFact:
 NO_MERGE_FACT = MergeFact()
 
 
+@cache
 def field_type(definition: str, field: str) -> str | None:
     """Return the type of a struct's field as FieldFact.type writes it; None if it has no such
     field.

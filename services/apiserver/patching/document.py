@@ -9,12 +9,8 @@ import orjson
 
 from services.apiserver.codec.body import decode_body
 from services.apiserver.errors import ApiError, BadRequest, Invalid
-from services.apiserver.validation import field
 
 Object = dict[str, Any]
-
-_SHOWN_BYTES = 1024
-"""How much of the patched object a message repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +57,3 @@ def printed(value: Any) -> bytes:
 def unappliable(message: str) -> ApiError:
     """Return the error for a patch that is well formed but does not fit the object."""
     return Invalid(message, details={})
-
-
-def undecodable(patched: Any, detail: str) -> ApiError:
-    """Return the error for a patched object that its kind's codec refuses.
-
-    `detail` is DecodeError.detail, or FieldReport.strict_error() under fieldValidation=Strict.
-    """
-    shown = orjson.dumps(patched)[:_SHOWN_BYTES].decode("utf-8", "replace")
-    cause = field.invalid("patch", shown, detail)
-    return Invalid(f' "" is invalid: {cause.message}', causes=[cause])

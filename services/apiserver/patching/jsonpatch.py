@@ -76,7 +76,7 @@ def apply(current: Object, patch: JSONPatch) -> Any:
     for operation in patch.operations:
         change = _CHANGES.get(operation.kind)
         if change is None:
-            raise unappliable(f"Unexpected kind: {operation.kind}")
+            raise unappliable(f"Unexpected kind: {operation.kind[:200]}")
         change(document, operation)
     printed(document.root)  # operations can nest deeper than any body
     return document.root
@@ -138,14 +138,14 @@ class _Document:
         path = _path(operation)
         value = self.root if path == "" else self._get(path)
         if not _same(value, operation.value):
-            raise unappliable(f"testing value {path} failed: test failed")
+            raise unappliable(f"testing value {path[:200]} failed: test failed")
 
     def _get(self, path: str) -> Any:
         container, key = self._find(path)
         if isinstance(container, list):
             return container[_existing(container, key)]
         if key not in container:
-            raise unappliable(f"unable to get nonexistent key: {key}: missing value")
+            raise unappliable(f"unable to get nonexistent key: {key[:200]}: missing value")
         return container[key]
 
     def _add_at(self, path: str, value: Any) -> None:
@@ -166,7 +166,7 @@ class _Document:
         if isinstance(container, list):
             return container.pop(_existing(container, key))
         if key not in container:
-            raise unappliable(f"Unable to remove nonexistent key: {key}: missing value")
+            raise unappliable(f"Unable to remove nonexistent key: {key[:200]}: missing value")
         return container.pop(key)
 
     def _find(self, path: str) -> tuple[Any, str]:
@@ -179,7 +179,7 @@ class _Document:
             elif isinstance(container, list):
                 container = container[_existing(container, _unescaped(part))]
         if not isinstance(container, dict | list):
-            raise unappliable(f'operation does not apply: doc is missing path: "{path}"')
+            raise unappliable(f'operation does not apply: doc is missing path: "{path[:200]}"')
         return container, _unescaped(parts[-1])
 
 
@@ -211,7 +211,7 @@ def _unescaped(part: str) -> str:
 
 def _index(key: str) -> int:
     if not _INDEX.fullmatch(key):
-        raise unappliable(f"value was not a proper array index: '{key}'")
+        raise unappliable(f"value was not a proper array index: '{key[:200]}'")
     return int(key)
 
 

@@ -136,8 +136,8 @@ def _merge_ordered_lists(original: Object, patch: Object, type_: str) -> None:
             merged = _without_directives(change)
         else:
             merged = _merge_list_field(before, change, subtype, fact, deletes=False)
-        kind = _element_kind(before, change)
-        original[key] = _ordered(merged, order, before, merge_key, kind)
+        _element_kind(before, change)  # refuses lists without elements, and mixed ones
+        original[key] = _ordered(merged, order, before, merge_key)
         patch.pop(key, None)
 
 
@@ -156,12 +156,12 @@ def _merge_list_field(
             gone = {(type(item), item) for item in patch}
             return [item for item in original if (type(item), item) not in gone]
         merged = list({(type(item), item): item for item in original + patch}.values())
-        return _ordered(merged, patch, original, "", kind)
+        return _ordered(merged, patch, original, "")
     if not merge_key:
         raise _failure(f"cannot merge lists without merge key for type {type_}")
     original, patch = _apply_item_directives(original, patch, merge_key)
     merged = _merge_items(list(original), patch, merge_key, type_)
-    return _ordered(merged, patch, original, merge_key, kind)
+    return _ordered(merged, patch, original, merge_key)
 
 
 def _apply_item_directives(
@@ -205,19 +205,14 @@ def _merge_items(merged: list[Any], patch: list[Any], merge_key: str, type_: str
 
 
 def _ordered(
-    merged: list[Any], patch_order: list[Any], live_order: list[Any], merge_key: str, kind: type
+    merged: list[Any], patch_order: list[Any], live_order: list[Any], merge_key: str
 ) -> list[Any]:
     """Order what was merged: patch items as the patch has them, the others where they were."""
-    if merge_key:
-        for items in (merged, patch_order, live_order):
-            _require_keys(items, merge_key)
 
-        def identity(item: Any) -> Hashable:
-            return _key_or_none(item, merge_key)
-    else:
-
-        def identity(item: Any) -> Hashable:
-            return (type(item), item) if isinstance(item, Hashable) else None
+    def identity(item: Any) -> Hashable:
+        if merge_key:
+            return _key_of(item, merge_key)
+        return (type(item), item) if isinstance(item, Hashable) else None
 
     return in_element_order(
         merged,
