@@ -55,7 +55,8 @@ def to_body(stored: bytes, revision: Revision) -> tuple[bytes, bytes]:
         NotAnObject: it has no kind, apiVersion or metadata to speak of.
         ProtobufValue: kube-apiserver wrote it in protobuf.
     """
-    # Spliced, not parsed: 0.6 of 25 us for a pod of 4.3 KB (loadtest/bench_watchcache.py).
+    # Spliced, not parsed: 2.7 instead of 30 us for a pod of 4.3 KB, of which 1.4 us look for a
+    # resourceVersion that must not be doubled (loadtest/bench_watchcache.py).
     at = stored.find(_METADATA, 0, _HEAD_LIMIT)
     if at > 0 and _REVISION_FIELD not in stored:
         prefix = _prefix(stored[:at])

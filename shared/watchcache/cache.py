@@ -76,7 +76,7 @@ class WatchCache:
     async def load(self, snapshot: Snapshot) -> None:
         """Become what the snapshot says; all watchers end as EXPIRED.
 
-        Until it returns the cache is what it was before.
+        Until it returns the cache is what it was before. Not while `follow` runs.
 
         Raises:
             StaleSnapshot: the cache is beyond it already; loading it would go back in time.

@@ -17,7 +17,7 @@ class ReadyWatchers:
 
     `on_ready=partial(ready.add, drain)` makes a watcher's `drain` run once after the dispatch
     that found its queue empty. One callback of the loop for all of them: a `call_soon` each
-    costs 1.5 us an event more (loadtest/bench_watchcache.py).
+    costs 1.8 us an event more (loadtest/bench_watchcache.py).
     """
 
     __slots__ = ("_drains", "_loop", "_scheduled")

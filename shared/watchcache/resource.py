@@ -30,7 +30,7 @@ class ResourceCache:
         """Of the last change in this resource; before any, of what it was loaded from."""
         self._objects: dict[bytes, CachedObject] = {}
         # A list beside the dict: scans and counts are one bisection, and the memory move of an
-        # insertion takes 3 us with 10 000 keys and 30 us with 100 000.
+        # insertion takes 1.5 us with 10 000 keys and 12 us with 100 000.
         self._keys: list[bytes] = []
         self._history = history
         self._progress = progress
