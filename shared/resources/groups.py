@@ -49,11 +49,13 @@ BUILTIN_PRIORITIES: Mapping[tuple[str, str], Priority] = {
     ("flowcontrol.apiserver.k8s.io", "v1"): Priority(16100, 21),
 }
 
+VersionRank = tuple[int, int, int, int, str]
+
 _VERSION = re.compile(r"v(\d+)(?:(alpha|beta)(\d+))?")
 _STABILITY = {None: 2, "beta": 1, "alpha": 0}
 
 
-def version_rank(version: str) -> tuple[int, int, int, int, str]:
+def version_rank(version: str) -> VersionRank:
     """Return a sort key that puts the preferred version first: v2, v1, v1beta1, v1alpha1, foo.
 
     Versions of another form come last, in the order of their text.

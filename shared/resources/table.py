@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from shared.resources.builtin import BUILTIN_RESOURCES
-from shared.resources.groups import BUILTIN_PRIORITIES, CUSTOM_PRIORITY, Priority, version_rank
+from shared.resources.groups import (
+    BUILTIN_PRIORITIES,
+    CUSTOM_PRIORITY,
+    Priority,
+    VersionRank,
+    version_rank,
+)
 from shared.resources.resource import GroupVersionKind, GroupVersionResource, Resource
 
 
@@ -48,9 +54,10 @@ class ResourceTable:
         self.generation = 0
         self._by_gvr: dict[GroupVersionResource, Resource] = {}
         self._by_gvk: dict[GroupVersionKind, Resource] = {}
+        self._by_version: dict[tuple[str, str], dict[str, Resource]] = {}
         self._remote: dict[tuple[str, str], RemoteVersion] = {}
         self._priorities = dict(priorities or {})
-        self._groups: tuple[Group, ...] | None = None
+        self._groups: dict[str, Group] | None = None
         for resource in resources:
             self.add(resource)
 
@@ -70,38 +77,34 @@ class ResourceTable:
 
     def versions_of(self, group: str, name: str) -> list[Resource]:
         """Return the served versions of one resource, the preferred one first."""
-        found = (self.get(group, version, name) for version in self._versions(group))
-        return [resource for resource in found if resource is not None]
+        found = self._ordered_groups().get(group)
+        versions = () if found is None else found.versions
+        resources = (self.get(group, version, name) for version in versions)
+        return [resource for resource in resources if resource is not None]
 
     def resources(self) -> list[Resource]:
-        """Return all resources, ordered by group, version and name."""
+        """Return all resources, ordered by group (the core group first), version and name."""
+        groups = self._ordered_groups()
+        core = [groups[""]] if "" in groups else []
         return [
             resource
-            for group in ("", *(group.name for group in self.groups()))
-            for version in self._versions(group)
-            for resource in self.in_version(group, version)
+            for group in (*core, *self.groups())
+            for version in group.versions
+            for resource in self.in_version(group.name, version)
         ]
 
     def in_version(self, group: str, version: str) -> list[Resource]:
         """Return the resources of a group version, ordered by plural."""
-        found = [
-            resource
-            for resource in self._by_gvr.values()
-            if resource.group == group and resource.version == version
-        ]
-        return sorted(found, key=lambda resource: resource.name)
+        found = self._by_version.get((group, version), {})
+        return [found[name] for name in sorted(found)]
 
     def groups(self) -> tuple[Group, ...]:
         """Return the groups of /apis in their order; the core group is not among them."""
-        if self._groups is None:
-            names = {gv[0] for gv in self._group_versions()} - {""}
-            ordered = sorted(names, key=lambda name: (-self._group_priority(name), name))
-            self._groups = tuple(Group(name, self._versions(name)) for name in ordered)
-        return self._groups
+        return tuple(group for group in self._ordered_groups().values() if group.name)
 
     def group(self, name: str) -> Group | None:
         """Return one group of /apis; None if it is not served."""
-        return next((group for group in self.groups() if group.name == name), None)
+        return self._ordered_groups().get(name) if name else None
 
     def remote(self, group: str, version: str) -> RemoteVersion | None:
         """Return what an aggregated API server serves there; None if this server does."""
@@ -112,20 +115,26 @@ class ResourceTable:
         self.discard(resource.gvr)
         self._by_gvr[resource.gvr] = resource
         self._by_gvk[resource.gvk] = resource
+        in_version = self._by_version.setdefault((resource.group, resource.version), {})
+        in_version[resource.name] = resource
         self._changed()
 
     def discard(self, gvr: GroupVersionResource) -> None:
         """Serve that resource no longer; nothing happens if it was not served."""
         old = self._by_gvr.pop(gvr, None)
-        if old is not None:
-            if self._by_gvk.get(old.gvk) is old:
-                del self._by_gvk[old.gvk]
-            self._changed()
+        if old is None:
+            return
+        if self._by_gvk.get(old.gvk) is old:
+            del self._by_gvk[old.gvk]
+        in_version = self._by_version[gvr.group, gvr.version]
+        del in_version[gvr.resource]
+        if not in_version:
+            del self._by_version[gvr.group, gvr.version]
+        self._changed()
 
     def set_priority(self, group: str, version: str, priority: Priority | None) -> None:
         """Order a group version as its APIService says; None goes back to the default."""
-        default = BUILTIN_PRIORITIES.get((group, version))
-        chosen = priority or default
+        chosen = priority or BUILTIN_PRIORITIES.get((group, version))
         if chosen is None:
             self._priorities.pop((group, version), None)
         else:
@@ -146,20 +155,28 @@ class ResourceTable:
         self._groups = None
         self.generation += 1
 
-    def _group_versions(self) -> set[tuple[str, str]]:
-        local = {(gvr.group, gvr.version) for gvr in self._by_gvr}
-        return local | set(self._remote)
+    def _ordered_groups(self) -> dict[str, Group]:
+        """Return all groups by name, in the order of their priorities."""
+        if self._groups is None:
+            versions: dict[str, list[str]] = {}
+            for group, version in {*self._by_version, *self._remote}:
+                versions.setdefault(group, []).append(version)
+            self._groups = {
+                name: Group(name, tuple(sorted(versions[name], key=self._version_order(name))))
+                for name in sorted(
+                    versions, key=lambda name: (-self._group_priority(name, versions[name]), name)
+                )
+            }
+        return self._groups
 
-    def _versions(self, group: str) -> tuple[str, ...]:
-        found = [version for name, version in self._group_versions() if name == group]
-
-        def rank(version: str) -> tuple[int, tuple[int, int, int, int, str]]:
+    def _version_order(self, group: str) -> Callable[[str], tuple[int, VersionRank]]:
+        def order(version: str) -> tuple[int, VersionRank]:
             return (-self._priority(group, version).version, version_rank(version))
 
-        return tuple(sorted(found, key=rank))
+        return order
 
-    def _group_priority(self, group: str) -> int:
-        return max(self._priority(group, version).group for version in self._versions(group))
+    def _group_priority(self, group: str, versions: Iterable[str]) -> int:
+        return max(self._priority(group, version).group for version in versions)
 
     def _priority(self, group: str, version: str) -> Priority:
         return self._priorities.get((group, version), CUSTOM_PRIORITY)

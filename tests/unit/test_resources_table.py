@@ -129,9 +129,9 @@ def test_custom_groups_come_after_the_builtin_ones_by_name(table: ResourceTable)
         for version in ("v1alpha1", "v2", "v1"):
             table.add(widget(version, group))
     assert [group.name for group in table.groups()][-2:] == ["a.example.com", "b.example.com"]
-    group = table.group("a.example.com")
-    assert group is not None
-    assert group.versions == ("v2", "v1", "v1alpha1")
+    found = table.group("a.example.com")
+    assert found is not None
+    assert found.versions == ("v2", "v1", "v1alpha1")
 
 
 def test_an_apiservice_can_reorder_groups_and_let_go_again(table: ResourceTable) -> None:

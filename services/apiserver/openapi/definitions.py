@@ -17,6 +17,7 @@ import orjson
 from services.apiserver.codec import facts
 from services.apiserver.openapi.defaults import default_of
 from services.apiserver.openapi.enums import ENUMS
+from services.apiserver.openapi.giveway import give_way
 
 Schema = dict[str, Any]
 
@@ -77,6 +78,7 @@ class Definitions:
         while waiting:
             name = waiting.pop()
             if name not in found:
+                give_way()
                 schema = found[name] = convert(name)
                 waiting += (ref.removeprefix(prefix) for ref in references(schema))
         return dict(sorted(found.items()))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -16,6 +16,7 @@ import orjson
 from services.apiserver.discovery.version import KUBERNETES_VERSION
 from services.apiserver.openapi.custom import custom_schemas
 from services.apiserver.openapi.definitions import V2_PREFIX, V3_PREFIX, Definitions, references
+from services.apiserver.openapi.giveway import give_way
 from services.apiserver.openapi.operations import STRING, Operation
 from services.apiserver.openapi.parameters import Parameter
 from shared.resources import Resource
@@ -83,6 +84,18 @@ def build_v2(operations: Iterable[Operation], custom: CustomSchemas) -> Document
     }
 
 
+def json_parts(document: Document, depth: int = 2) -> Iterator[bytes]:
+    """Yield a document's JSON piece by piece: by its members, and theirs."""
+    for index, (name, value) in enumerate(document.items()):
+        yield (b"," if index else b"{") + orjson.dumps(name) + b":"
+        if depth > 1 and isinstance(value, dict) and value:
+            yield from json_parts(value, depth - 1)
+        else:
+            give_way()
+            yield orjson.dumps(value)
+    yield b"}"
+
+
 def _custom(
     operations: list[Operation], custom: CustomSchemas, *, v2: bool
 ) -> tuple[dict[str, Any], list[str]]:
@@ -138,6 +151,7 @@ def _extensions(operation: Operation) -> Document:
 
 
 def _operation_v3(operation: Operation, common: list[Parameter]) -> Document:
+    give_way()
     out: Document = {
         "tags": [operation.tag],
         "description": operation.description,
@@ -178,6 +192,7 @@ def _parameter_v3(parameter: Parameter) -> Document:
 
 
 def _operation_v2(operation: Operation, common: list[Parameter]) -> Document:
+    give_way()
     parameters = [_parameter_v2(one) for one in _own_parameters(operation, common)]
     if operation.body is not None:
         body: Document = {"name": "body", "in": "body"}

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.apiserver.openapi.giveway import give_way
 from services.apiserver.openapi.wire import (
     any_value,
     chunk,
@@ -29,7 +30,7 @@ def encode_v2(document: Object) -> bytes:
         text(1, document["swagger"])
         + chunk(2, text(1, document["info"]["title"]) + text(2, document["info"]["version"]))
         + chunk(8, named(2, document["paths"], _path_item))
-        + chunk(9, named(1, document["definitions"], _schema))
+        + chunk(9, named(1, document["definitions"], _definition))
         + chunk(10, named(1, document["parameters"], _parameter))
         + repeated(12, document["security"], lambda of: named(1, of, lambda v: texts(1, v)))
         + chunk(13, named(1, document["securityDefinitions"], _security_definition))
@@ -58,6 +59,7 @@ _METHODS = {
 
 
 def _path_item(item: Object) -> bytes:
+    give_way()
     methods = [optional(number, item.get(name), _operation) for name, number in _METHODS.items()]
     return b"".join(methods) + repeated(9, item.get("parameters"), _parameters_item)
 
@@ -107,6 +109,11 @@ def _response(response: Object) -> bytes:
     return text(1, response["description"]) + optional(
         2, response.get("schema"), lambda one: chunk(1, _schema(one))
     )
+
+
+def _definition(schema: Object) -> bytes:
+    give_way()
+    return _schema(schema)
 
 
 def _schema(schema: Object) -> bytes:

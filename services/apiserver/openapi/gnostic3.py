@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.apiserver.openapi.giveway import give_way
 from services.apiserver.openapi.wire import (
     any_value,
     chunk,
@@ -39,7 +40,7 @@ def _info(info: Object) -> bytes:
 
 def _components(components: Object) -> bytes:
     schemas, schemes = components.get("schemas"), components.get("securitySchemes")
-    return optional(1, schemas, lambda of: named(1, of, _schema_or_reference)) + optional(
+    return optional(1, schemas, lambda of: named(1, of, _definition)) + optional(
         7, schemes, lambda of: named(1, of, lambda one: chunk(1, _security_scheme(one)))
     )
 
@@ -65,6 +66,7 @@ _METHODS = {
 
 
 def _path_item(item: Object) -> bytes:
+    give_way()
     methods = [optional(number, item.get(name), _operation) for name, number in _METHODS.items()]
     return b"".join(methods) + repeated(13, item.get("parameters"), _parameter)
 
@@ -105,6 +107,11 @@ def _response(response: Object) -> bytes:
 
 def _media_type(media_type: Object) -> bytes:
     return optional(1, media_type.get("schema"), _schema_or_reference)
+
+
+def _definition(schema: Object) -> bytes:
+    give_way()
+    return _schema_or_reference(schema)
 
 
 def _schema_or_reference(schema: Object) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import time
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from email.utils import formatdate
@@ -21,7 +22,7 @@ import orjson
 from services.apiserver.discovery.accept import parse_accept
 from services.apiserver.discovery.response import DocumentResponse, Header
 from services.apiserver.discovery.version import version_info
-from services.apiserver.openapi.documents import build_v2, build_v3
+from services.apiserver.openapi.documents import build_v2, build_v3, json_parts
 from services.apiserver.openapi.gnostic2 import encode_v2
 from services.apiserver.openapi.gnostic3 import encode_v3
 from services.apiserver.openapi.operations import (
@@ -34,6 +35,8 @@ from shared.resources import GroupVersionResource, Resource, ResourceTable
 _V2 = "/openapi/v2"
 _V3 = "/openapi/v3"
 _JSON = "application/json"
+_GZIP = 31
+"""zlib's number for a gzip envelope around the largest window."""
 _YEAR_S = 365 * 24 * 3600
 _STANDALONE = {
     ".well-known/openid-configuration": "/.well-known/openid-configuration/",
@@ -70,6 +73,30 @@ _V2_FORMATS = _formats("v2")
 _V3_FORMATS = _formats("v3")
 
 
+class _CustomSchema(NamedTuple):
+    packed: bytes
+    digest: bytes
+
+
+class _Recipe(NamedTuple):
+    """What a document is made of, taken from the table in one go.
+
+    `paths` are those of discovery documents; `custom` holds the custom ones of `resources`.
+    """
+
+    v2: bool
+    paths: tuple[str, ...]
+    resources: list[Resource]
+    custom: Mapping[Resource, _CustomSchema | None]
+
+
+class _Hashed(NamedTuple):
+    """A document's hash, and the resources that it was true for."""
+
+    resources: list[Resource]
+    hash: str
+
+
 class OpenAPI:
     """The OpenAPI documents of what the table serves.
 
@@ -82,9 +109,8 @@ class OpenAPI:
         self._table = table
         self._kept_bytes = kept_bytes
         self._kept: OrderedDict[tuple[str, str, str], bytes] = OrderedDict()
-        self._custom: dict[GroupVersionResource, bytes] = {}
-        self._hashes: dict[str, str] = {}
-        self._hashed_generation = -1
+        self._custom: dict[GroupVersionResource, _CustomSchema] = {}
+        self._hashes: dict[str, _Hashed] = {}
         self._building = asyncio.Lock()
         self._release = f"{version_info()['gitVersion']} {version('kubernetes-validate')}"
 
@@ -100,8 +126,9 @@ class OpenAPI:
         if schema is None:
             self._custom.pop(gvr, None)
         else:
-            self._custom[gvr] = schema
-        self._hashes.clear()
+            self._custom[gvr] = _CustomSchema(zlib.compress(schema, 1), sha512(schema).digest())
+        for key in ("v2", f"apis/{gvr.group}/{gvr.version}"):
+            self._hashes.pop(key, None)
 
     async def answer(
         self, path: str, query: Mapping[str, str], headers: Mapping[str, str]
@@ -182,9 +209,7 @@ class OpenAPI:
         async with self._building:
             packed = self._kept.get(wanted)
             if packed is None:
-                operations = list(self._operations(key))
-                custom = self._custom_schemas(key)
-                packed = await asyncio.to_thread(_build, operations, custom, key == "v2", chosen)
+                packed = await asyncio.to_thread(_build, self._recipe(key), chosen)
                 self._keep(wanted, packed)
             else:
                 self._kept.move_to_end(wanted)
@@ -198,11 +223,10 @@ class OpenAPI:
         while sum(map(len, self._kept.values())) > self._kept_bytes:
             self._kept.popitem(last=False)
 
-    def _operations(self, key: str) -> Iterator[Operation]:
-        for path in self._described_paths(key):
-            yield from document_operations(path)
-        for resource in self._resources(key):
-            yield from resource_operations(resource)
+    def _recipe(self, key: str) -> _Recipe:
+        resources = self._resources(key)
+        schemas = {one: self._custom.get(one.gvr) for one in resources if one.custom}
+        return _Recipe(key == "v2", tuple(self._described_paths(key)), resources, schemas)
 
     def _described_paths(self, key: str) -> Iterator[str]:
         """Yield the paths of discovery documents that `key` describes beside resources."""
@@ -225,46 +249,46 @@ class OpenAPI:
                 return self._table.in_version(group, group_version)
         return []
 
-    def _custom_schemas(self, key: str) -> dict[Resource, bytes | None]:
-        return {
-            resource: self._custom.get(resource.gvr)
-            for resource in self._resources(key)
-            if resource.custom
-        }
-
     def _hash(self, key: str) -> str:
         """Return the hash of a document: of the release, its resources and their schemas."""
-        if self._hashed_generation != self._table.generation:
-            self._hashes.clear()
-            self._hashed_generation = self._table.generation
+        resources = self._resources(key)
         found = self._hashes.get(key)
-        if found is None:
-            digest = sha512(f"{self._release} {key}".encode())
-            for path in self._described_paths(key):
-                digest.update(path.encode())
-            for resource in self._resources(key):
-                digest.update(repr(resource).encode())
-                digest.update(self._custom.get(resource.gvr, b""))
-            found = self._hashes[key] = digest.hexdigest().upper()
-        return found
+        if found is not None and found.resources == resources:
+            return found.hash
+        digest = sha512(f"{self._release} {key}".encode())
+        for path in self._described_paths(key):
+            digest.update(path.encode())
+        for resource in resources:
+            digest.update(repr(resource).encode())
+            if resource.gvr in self._custom:
+                digest.update(self._custom[resource.gvr].digest)
+        hash_ = digest.hexdigest().upper()
+        self._hashes[key] = _Hashed(resources, hash_)
+        return hash_
 
 
-def _build(
-    operations: list[Operation],
-    custom: Mapping[Resource, bytes | None],
-    v2: bool,
-    chosen: _Format,
-) -> bytes:
+def _build(recipe: _Recipe, chosen: _Format) -> bytes:
+    operations = _operations(recipe)
     schemas: dict[Resource, Any] = {
-        resource: None if schema is None else orjson.loads(schema)
-        for resource, schema in custom.items()
+        resource: None if schema is None else orjson.loads(zlib.decompress(schema.packed))
+        for resource, schema in recipe.custom.items()
     }
+    v2 = recipe.v2
     document = build_v2(operations, schemas) if v2 else build_v3(operations, schemas)
     if chosen.is_json:
-        data = orjson.dumps(document)
+        parts = json_parts(document)
     else:
-        data = encode_v2(document) if v2 else encode_v3(document)
-    return gzip.compress(data, compresslevel=6, mtime=0)
+        parts = iter([encode_v2(document) if v2 else encode_v3(document)])
+    packer = zlib.compressobj(6, wbits=_GZIP)
+    packed = [packer.compress(part) for part in parts]
+    return b"".join((*packed, packer.flush()))
+
+
+def _operations(recipe: _Recipe) -> Iterator[Operation]:
+    for path in recipe.paths:
+        yield from document_operations(path)
+    for resource in recipe.resources:
+        yield from resource_operations(resource)
 
 
 def _choose(accept: str | None, formats: tuple[_Format, ...]) -> _Format | None:
