@@ -1,7 +1,9 @@
 // typefacts prints what the published OpenAPI documents leave out of the Go types
 // behind Kubernetes' API: which fields are pointers, which are left out when empty,
 // and their protobuf numbers. One JSON object: OpenAPI definition name -> JSON field ->
-// "[!]TYPE#NUMBER"; a leading "!" marks a field that is printed even when it is empty.
+// "[!|?]TYPE[#NUMBER]"; a leading "!" marks a field that is printed even when it is empty, "?"
+// one that is left out when it is zero (omitzero). A number like 2.5 is field 5 of the message
+// in field 2, whose JSON fields are inlined. "[=]" is a list with a message of its own.
 package main
 
 import (
@@ -71,6 +73,10 @@ func describe(t reflect.Type) string {
 		if t.Elem().Kind() == reflect.Uint8 {
 			return "bytes"
 		}
+		if _, message := reflect.New(t).Interface().(interface{ Marshal() ([]byte, error) }); message {
+			// A named list with a protobuf message of its own: {repeated items = 1}.
+			return "[=]" + describe(t.Elem())
+		}
 		return "[]" + describe(t.Elem())
 	case reflect.Map:
 		return "map:" + describe(t.Elem())
@@ -104,10 +110,12 @@ func visit(t reflect.Type, n string, leaf string) {
 	}
 	fields := map[string]string{}
 	facts[n] = fields
-	add(t, fields)
+	add(t, fields, "")
 }
 
-func add(t reflect.Type, fields map[string]string) {
+// add describes the fields of t. An inlined struct's fields stand beside the others in JSON,
+// but in a message of their own in protobuf: their numbers carry its number in front.
+func add(t reflect.Type, fields map[string]string, outer string) {
 	for i := 0; i < t.NumField(); i++ {
 		f := t.Field(i)
 		tag := strings.Split(f.Tag.Get("json"), ",")
@@ -117,7 +125,7 @@ func add(t reflect.Type, fields map[string]string) {
 		}
 		if tag[0] == "" {
 			if f.Anonymous || strings.Contains(options, "inline") {
-				add(f.Type, fields)
+				add(f.Type, fields, inner(f, outer))
 			}
 			continue
 		}
@@ -128,11 +136,28 @@ func add(t reflect.Type, fields map[string]string) {
 			text = "?"
 		}
 		text += describe(f.Type)
-		if number := strings.Split(f.Tag.Get("protobuf"), ","); len(number) > 1 {
-			text += "#" + number[1]
+		if number := number(f); number != "" && outer != unnumbered {
+			text += "#" + outer + number
 		}
 		fields[tag[0]] = text
 	}
+}
+
+// unnumbered marks an inlined struct that is no part of the protobuf message: TypeMeta.
+const unnumbered = "-"
+
+func inner(f reflect.StructField, outer string) string {
+	if number := number(f); number != "" && outer != unnumbered {
+		return outer + number + "."
+	}
+	return unnumbered
+}
+
+func number(f reflect.StructField) string {
+	if parts := strings.Split(f.Tag.Get("protobuf"), ","); len(parts) > 1 {
+		return parts[1]
+	}
+	return ""
 }
 
 func main() {
