@@ -153,6 +153,18 @@ def test_json_schemas_decode_at_any_depth() -> None:
 
 
 @pytest.mark.parametrize(
+    ("number", "printed"),
+    [(1.0, "1"), (1, "1"), (0.5, "0.5"), (-2.0, "-2"), (2**53 + 1, str(2**53))],
+)
+def test_whole_floats_are_printed_without_a_fraction(number: float, printed: str) -> None:
+    crd = codec_for("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
+    versions = [{"schema": {"openAPIV3Schema": {"maximum": number}}}]
+    decoded = crd.decode({"spec": {"versions": versions}})
+    schema = decoded["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    assert orjson.dumps(schema["maximum"]).decode() == printed
+
+
+@pytest.mark.parametrize(
     ("codec", "value", "detail"),
     [
         (CONFIG_MAP, [], "json: cannot unmarshal array into Go value of type v1.ConfigMap"),

@@ -60,12 +60,11 @@ def _integer(name: str) -> Callable[[Any, list[str]], Any]:
 
 
 def _float(value: Any, _unknown: list[str]) -> Any:
-    if type(value) is float:
-        # Go prints a whole float64 without a fraction, up to 1e21.
-        return int(value) if value.is_integer() and abs(value) < 1e21 else value
-    if type(value) is int:
-        return value
-    raise Mismatch(value, "float64")
+    if type(value) is not float and type(value) is not int:
+        raise Mismatch(value, "float64")
+    number = float(value)
+    # Go prints a whole float64 without a fraction; beyond 64 bits orjson only takes floats.
+    return int(number) if number.is_integer() and abs(number) < 2**63 else number
 
 
 def _bytes(value: Any, _unknown: list[str]) -> Any:

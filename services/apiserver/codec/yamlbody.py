@@ -206,7 +206,7 @@ def _resolve(text: str) -> Any:
         value = float(digits)
         if math.isfinite(value):
             # JSON, which the value passes through, prints a whole float without a fraction.
-            return int(value) if value.is_integer() and abs(value) < 1e21 else value
+            return int(value) if value.is_integer() and abs(value) < 2**63 else value
         raise YamlError(f"json: unsupported value: {text[:40]}")
     if _INFINITE.fullmatch(text):
         raise YamlError(f"json: unsupported value: {text}")
