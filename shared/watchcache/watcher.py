@@ -150,7 +150,10 @@ class Watcher:
 
     @property
     def bookmark_revision(self) -> Revision:
-        """The revision up to which everything selected has been taken; it never goes back."""
+        """The revision up to which everything selected has been taken; it never goes back.
+
+        While there is more to take it may be one behind the last event taken.
+        """
         if self._ended is None:
             if self._last_taken is not None:
                 # Its commit may have more events to come: it counts when the cache has passed it.
@@ -170,12 +173,13 @@ class Watcher:
             return self._take_initial(self._initial, limit)
         if self._replay is not None:
             return self._take_replay(self._replay, limit)
-        events = self._queue
         self._signalled = False
-        if events:
-            self._queue = []
-            self._backlog_bytes = 0
-            self._last_taken = events[-1]
+        events = self._queue
+        if not events:
+            return []
+        self._queue = []
+        self._backlog_bytes = 0
+        self._last_taken = events[-1]
         return events
 
     async def next(self, deadline: float | None = None) -> list[WatchEvent]:

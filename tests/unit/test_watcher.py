@@ -276,6 +276,15 @@ def test_a_next_cancelled_when_events_have_just_come_loses_nothing() -> None:
     asyncio.run(test())
 
 
+def test_an_empty_batch_stays_empty() -> None:
+    cache, pods = loaded()
+    watcher = pods.watch(after=Revision(10))
+    batch = watcher.drain()
+    cache.apply(entry(10, added(A, 11)))
+    assert batch == []
+    assert len(watcher.drain()) == 1
+
+
 def test_on_ready_is_called_once_until_everything_is_drained() -> None:
     cache, pods = loaded()
     calls: list[str] = []
