@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.apiserver.discovery import DocumentResponse
-from services.apiserver.openapi import OpenAPI
+from services.apiserver.openapi import OpenApi
 from shared.resources import Resource, ResourceTable, builtin_table, custom_resource
 
 V3_PROTOBUF = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf"
@@ -24,13 +24,13 @@ def table() -> ResourceTable:
 
 
 @pytest.fixture
-def openapi(table: ResourceTable) -> OpenAPI:
-    return OpenAPI(table)
+def openapi(table: ResourceTable) -> OpenApi:
+    return OpenApi(table)
 
 
-def ask(openapi: OpenAPI, path: str, query: str = "", **headers: str) -> DocumentResponse:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    wanted = {"hash": query} if query else {}
+def ask(openapi: OpenApi, path: str, query: str = "", **headers: str) -> DocumentResponse:
+    named = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
+    wanted = {"hash": [query]} if query else {}
     answer = asyncio.run(openapi.answer(path, wanted, named))
     assert answer is not None
     return answer
@@ -41,7 +41,7 @@ def header(answer: DocumentResponse, name: bytes) -> str | None:
     return None if found is None else found.decode()
 
 
-def index(openapi: OpenAPI) -> dict[str, str]:
+def index(openapi: OpenApi) -> dict[str, str]:
     paths = json.loads(ask(openapi, "/openapi/v3").body)["paths"]
     return {key: entry["serverRelativeURL"] for key, entry in paths.items()}
 
@@ -57,7 +57,7 @@ def widgets(version: str = "v1", plural: str = "widgets") -> Resource:
     )
 
 
-def test_the_index_names_every_document_with_its_hash(openapi: OpenAPI) -> None:
+def test_the_index_names_every_document_with_its_hash(openapi: OpenApi) -> None:
     answer = ask(openapi, "/openapi/v3")
     assert header(answer, b"content-type") == "text/plain; charset=utf-8"
     paths = index(openapi)
@@ -69,14 +69,14 @@ def test_the_index_names_every_document_with_its_hash(openapi: OpenAPI) -> None:
     assert paths["apis/apps/v1"].startswith("/openapi/v3/apis/apps/v1?hash=")
 
 
-def test_every_document_of_the_index_can_be_had(openapi: OpenAPI) -> None:
+def test_every_document_of_the_index_can_be_had(openapi: OpenApi) -> None:
     for key in index(openapi):
         document = json.loads(ask(openapi, f"/openapi/v3/{key}").body)
         assert document["openapi"] == "3.0.0"
         assert document["paths"]
 
 
-def test_a_right_hash_may_be_cached_for_ever(openapi: OpenAPI) -> None:
+def test_a_right_hash_may_be_cached_for_ever(openapi: OpenApi) -> None:
     hash_ = index(openapi)["apis/coordination.k8s.io/v1"].partition("hash=")[2]
     answer = ask(openapi, LEASES, hash_)
     assert header(answer, b"cache-control") == "public, immutable"
@@ -86,14 +86,14 @@ def test_a_right_hash_may_be_cached_for_ever(openapi: OpenAPI) -> None:
     assert header(ask(openapi, LEASES), b"cache-control") is None
 
 
-def test_a_wrong_hash_leads_to_the_right_one(openapi: OpenAPI) -> None:
+def test_a_wrong_hash_leads_to_the_right_one(openapi: OpenApi) -> None:
     answer = ask(openapi, LEASES, "ABC")
     assert answer.status == 301
     assert header(answer, b"location") == index(openapi)["apis/coordination.k8s.io/v1"]
     assert header(answer, b"content-type") == "application/json"
 
 
-def test_an_unchanged_document_is_not_sent_again(openapi: OpenAPI) -> None:
+def test_an_unchanged_document_is_not_sent_again(openapi: OpenApi) -> None:
     etag = header(ask(openapi, LEASES), b"etag")
     assert etag is not None
     again = ask(openapi, LEASES, if_none_match=f'W/"other", {etag}')
@@ -112,31 +112,31 @@ def test_an_unchanged_document_is_not_sent_again(openapi: OpenAPI) -> None:
     ],
 )
 def test_the_encoding_is_negotiated(
-    openapi: OpenAPI, path: str, accept: str | None, media_type: str
+    openapi: OpenApi, path: str, accept: str | None, media_type: str
 ) -> None:
     headers = {} if accept is None else {"accept": accept}
     assert header(ask(openapi, path, **headers), b"content-type") == media_type
 
 
 @pytest.mark.parametrize("path", ["/openapi/v2", LEASES])
-def test_another_media_type_is_not_acceptable(openapi: OpenAPI, path: str) -> None:
+def test_another_media_type_is_not_acceptable(openapi: OpenApi, path: str) -> None:
     answer = ask(openapi, path, accept="text/html")
     assert (answer.status, answer.body) == (406, b"")
     assert header(answer, b"content-type") is None
 
 
-def test_a_document_that_is_not_there_is_an_empty_404(openapi: OpenAPI) -> None:
+def test_a_document_that_is_not_there_is_an_empty_404(openapi: OpenApi) -> None:
     for path in ("/openapi/v3/apis/nope/v1", "/openapi/v3/"):
         answer = ask(openapi, path)
         assert (answer.status, answer.headers, answer.body) == (404, (), b"")
 
 
-def test_other_paths_are_left_to_others(openapi: OpenAPI) -> None:
+def test_other_paths_are_left_to_others(openapi: OpenApi) -> None:
     for path in ("/openapi", "/openapi/v4", "/openapi/v2/x", "/apis"):
         assert asyncio.run(openapi.answer(path, {}, {})) is None
 
 
-def test_who_takes_gzip_gets_the_same_bytes_packed(openapi: OpenAPI) -> None:
+def test_who_takes_gzip_gets_the_same_bytes_packed(openapi: OpenApi) -> None:
     plain = ask(openapi, LEASES)
     packed = ask(openapi, LEASES, accept_encoding="deflate, gzip")
     assert header(packed, b"content-encoding") == "gzip"
@@ -145,9 +145,9 @@ def test_who_takes_gzip_gets_the_same_bytes_packed(openapi: OpenAPI) -> None:
 
 
 def test_hashes_agree_between_replicas_and_outlive_other_changes(table: ResourceTable) -> None:
-    first, second = index(OpenAPI(table)), index(OpenAPI(builtin_table()))
+    first, second = index(OpenApi(table)), index(OpenApi(builtin_table()))
     assert first == second
-    openapi = OpenAPI(table)
+    openapi = OpenApi(table)
     before = index(openapi)
     table.add(widgets())
     after = index(openapi)
@@ -156,7 +156,7 @@ def test_hashes_agree_between_replicas_and_outlive_other_changes(table: Resource
     assert all(after[key] == before[key] for key in before)
 
 
-def test_documents_follow_the_table_and_the_schemas(openapi: OpenAPI, table: ResourceTable) -> None:
+def test_documents_follow_the_table_and_the_schemas(openapi: OpenApi, table: ResourceTable) -> None:
     resource = widgets()
     path = "/openapi/v3/apis/example.com/v1"
     assert ask(openapi, path).status == 404
@@ -180,7 +180,7 @@ def test_documents_follow_the_table_and_the_schemas(openapi: OpenAPI, table: Res
     assert ask(openapi, path).status == 404
 
 
-def test_swagger_holds_builtin_and_custom_kinds(openapi: OpenAPI, table: ResourceTable) -> None:
+def test_swagger_holds_builtin_and_custom_kinds(openapi: OpenApi, table: ResourceTable) -> None:
     table.add(widgets())
     openapi.set_custom_schema(widgets().gvr, b'{"type": "object"}')
     document = json.loads(ask(openapi, "/openapi/v2").body)
@@ -190,16 +190,16 @@ def test_swagger_holds_builtin_and_custom_kinds(openapi: OpenAPI, table: Resourc
 
 
 def test_what_is_kept_stays_below_its_bound(table: ResourceTable) -> None:
-    openapi = OpenAPI(table, kept_bytes=40_000)
+    openapi = OpenApi(table, kept_bytes=40_000)
     for key in index(openapi):
         ask(openapi, f"/openapi/v3/{key}")
         kept = int(repr(openapi).rpartition(", ")[2].split()[0])
         assert kept <= 40_000
 
 
-def test_concurrent_requests_build_a_document_once(openapi: OpenAPI) -> None:
+def test_concurrent_requests_build_a_document_once(openapi: OpenApi) -> None:
     async def both() -> list[Any]:
-        asked = [openapi.answer(LEASES, {}, {"accept-encoding": "gzip"}) for _ in range(5)]
+        asked = [openapi.answer(LEASES, {}, {b"accept-encoding": b"gzip"}) for _ in range(5)]
         return await asyncio.gather(*asked)
 
     answers = asyncio.run(both())
@@ -240,7 +240,7 @@ def by_name(entries: list[bytes]) -> dict[str, bytes]:
     return {entry[1][0].decode(): entry[2][0] for entry in parsed}
 
 
-def test_v3_protobuf_holds_the_same_schemas_and_paths(openapi: OpenAPI) -> None:
+def test_v3_protobuf_holds_the_same_schemas_and_paths(openapi: OpenApi) -> None:
     document = json.loads(ask(openapi, LEASES).body)
     encoded = fields(ask(openapi, LEASES, accept=V3_PROTOBUF).body)
     assert encoded[1] == [b"3.0.0"]
@@ -259,7 +259,7 @@ def test_v3_protobuf_holds_the_same_schemas_and_paths(openapi: OpenAPI) -> None:
     assert json.loads(fields(extension[1])[2][0])[0]["kind"] == "Lease"
 
 
-def test_v2_protobuf_holds_the_same_definitions_and_paths(openapi: OpenAPI) -> None:
+def test_v2_protobuf_holds_the_same_definitions_and_paths(openapi: OpenApi) -> None:
     document = json.loads(ask(openapi, "/openapi/v2").body)
     encoded = fields(ask(openapi, "/openapi/v2", accept=V2_PROTOBUF).body)
     assert encoded[1] == [b"2.0"]

@@ -4,6 +4,6 @@ Made from the resource table, the facts of the Go types and the definitions that
 kubernetes_validate brings. Validating objects against schemas happens elsewhere.
 """
 
-from services.apiserver.openapi.openapi import OpenAPI
+from services.apiserver.openapi.openapi import OpenApi
 
-__all__ = ["OpenAPI"]
+__all__ = ["OpenApi"]

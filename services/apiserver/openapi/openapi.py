@@ -11,7 +11,7 @@ import gzip
 import time
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from email.utils import formatdate
 from hashlib import sha512
 from importlib.metadata import version
@@ -97,7 +97,7 @@ class _Hashed(NamedTuple):
     hash: str
 
 
-class OpenAPI:
+class OpenApi:
     """The OpenAPI documents of what the table serves.
 
     Documents are built in a thread, one at a time, from definitions read for that; only their
@@ -116,7 +116,7 @@ class OpenAPI:
 
     def __repr__(self) -> str:
         size = sum(map(len, self._kept.values()))
-        return f"OpenAPI({self._table!r}, {len(self._kept)} documents kept, {size} bytes)"
+        return f"OpenApi({self._table!r}, {len(self._kept)} documents kept, {size} bytes)"
 
     def set_custom_schema(self, gvr: GroupVersionResource, schema: bytes | None) -> None:
         """Publish a custom resource's schema: the version's openAPIV3Schema as JSON.
@@ -131,11 +131,12 @@ class OpenAPI:
             self._hashes.pop(key, None)
 
     async def answer(
-        self, path: str, query: Mapping[str, str], headers: Mapping[str, str]
+        self, path: str, query: Mapping[str, Sequence[str]], headers: Mapping[bytes, bytes]
     ) -> DocumentResponse | None:
         """Return the answer for a path of /openapi, None for every other path.
 
-        `headers` have lower-case names; accept, if-none-match and accept-encoding count.
+        Of the query `hash` counts; of the headers, whose names are lower-case, accept,
+        if-none-match and accept-encoding.
         """
         if path == _V3:
             index = orjson.dumps({"paths": self._index()})
@@ -146,7 +147,8 @@ class OpenAPI:
             key = path.removeprefix(f"{_V3}/")
             if not self._exists(key):
                 return DocumentResponse(404, (), b"")
-            return await self._negotiated(key, _V3_FORMATS, query.get("hash", ""), headers)
+            asked_hash = query.get("hash") or ("",)
+            return await self._negotiated(key, _V3_FORMATS, asked_hash[0], headers)
         return None
 
     def _exists(self, key: str) -> bool:
@@ -177,9 +179,13 @@ class OpenAPI:
         return f"{_V3}/{key}?hash={self._hash(key)}"
 
     async def _negotiated(
-        self, key: str, formats: tuple[_Format, ...], asked_hash: str, headers: Mapping[str, str]
+        self,
+        key: str,
+        formats: tuple[_Format, ...],
+        asked_hash: str,
+        headers: Mapping[bytes, bytes],
     ) -> DocumentResponse:
-        chosen = _choose(headers.get("accept"), formats)
+        chosen = _choose(headers.get(b"accept", b"").decode("latin-1"), formats)
         if chosen is None:
             return DocumentResponse(406, ((b"vary", b"Accept"),), b"")
         hash_ = self._hash(key)
@@ -194,10 +200,10 @@ class OpenAPI:
             expires = formatdate(time.time() + _YEAR_S, usegmt=True)
             out.append((b"cache-control", b"public, immutable"))
             out.append((b"expires", expires.encode()))
-        if _matches(headers.get("if-none-match"), hash_):
+        if _matches(headers.get(b"if-none-match", b"").decode("latin-1"), hash_):
             return DocumentResponse(304, tuple(out[1:]), b"")
         packed = await self._packed(key, hash_, chosen)
-        if _takes_gzip(headers.get("accept-encoding", "")):
+        if _takes_gzip(headers.get(b"accept-encoding", b"")):
             out += [(b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")]
             return DocumentResponse(200, tuple(out), packed)
         body = await asyncio.to_thread(gzip.decompress, packed)
@@ -291,7 +297,7 @@ def _operations(recipe: _Recipe) -> Iterator[Operation]:
         yield from resource_operations(resource)
 
 
-def _choose(accept: str | None, formats: tuple[_Format, ...]) -> _Format | None:
+def _choose(accept: str, formats: tuple[_Format, ...]) -> _Format | None:
     for clause in parse_accept(accept or "*/*"):
         for one in formats:
             kind, _, subtype = one.asked.partition("/")
@@ -300,12 +306,10 @@ def _choose(accept: str | None, formats: tuple[_Format, ...]) -> _Format | None:
     return None
 
 
-def _matches(if_none_match: str | None, hash_: str) -> bool:
-    if if_none_match is None:
-        return False
+def _matches(if_none_match: str, hash_: str) -> bool:
     tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
     return "*" in tags or f'"{hash_}"' in tags
 
 
-def _takes_gzip(accept_encoding: str) -> bool:
-    return any(token.strip() == "gzip" for token in accept_encoding.split(","))
+def _takes_gzip(accept_encoding: bytes) -> bool:
+    return any(token.strip() == b"gzip" for token in accept_encoding.split(b","))
