@@ -7,17 +7,27 @@ from __future__ import annotations
 
 from services.apiserver.kinds.platform.addresses import ADDRESS_STRATEGIES
 from services.apiserver.kinds.platform.coordination import COORDINATION_STRATEGIES
+from services.apiserver.kinds.platform.csi import CSI_STRATEGIES
 from services.apiserver.kinds.platform.discovery import DISCOVERY_STRATEGIES
 from services.apiserver.kinds.platform.networking import NETWORKING_STRATEGIES
 from services.apiserver.kinds.platform.networkpolicy import NETWORKPOLICY_STRATEGIES
+from services.apiserver.kinds.platform.node import NODE_STRATEGIES
+from services.apiserver.kinds.platform.rbac import RBAC_STRATEGIES
+from services.apiserver.kinds.platform.scheduling import SCHEDULING_STRATEGIES
+from services.apiserver.kinds.platform.storage import STORAGE_STRATEGIES
 from services.apiserver.registry.strategy import StrategyFactory
 
 PLATFORM_STRATEGIES: dict[tuple[str, str], StrategyFactory] = {
     **ADDRESS_STRATEGIES,
     **COORDINATION_STRATEGIES,
+    **CSI_STRATEGIES,
     **DISCOVERY_STRATEGIES,
     **NETWORKING_STRATEGIES,
     **NETWORKPOLICY_STRATEGIES,
+    **NODE_STRATEGIES,
+    **RBAC_STRATEGIES,
+    **SCHEDULING_STRATEGIES,
+    **STORAGE_STRATEGIES,
 }
 """The strategies by (group, resource)."""
 

@@ -193,7 +193,7 @@ def _validate_rule(rule: Object, path: str) -> list[Cause]:
 
 
 def _validate_path(entry: Object, path: str) -> list[Cause]:
-    if "pathType" not in entry:
+    if entry.get("pathType") is None:
         return [required(child(path, "pathType"), "pathType must be specified")]
     found: list[Cause] = []
     kind, text, at = entry["pathType"], entry.get("path", ""), child(path, "path")
@@ -254,8 +254,8 @@ class IngressClassStrategy(Strategy):
 
     def default(self, obj: Object) -> None:
         parameters = (obj.get("spec") or {}).get("parameters")
-        if parameters is not None:
-            parameters.setdefault("scope", "Cluster")
+        if parameters is not None and parameters.get("scope") is None:
+            parameters["scope"] = "Cluster"
 
     def validate_create(self, ctx: WriteContext, obj: Object) -> list[Cause]:
         return _validate_class(obj["spec"])

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from services.apiserver.errors import Cause
+from services.apiserver.kinds.podspec.warnings import selector_term_warnings
 from services.apiserver.registry.strategy import (
     Object,
     StatusSubresource,
@@ -162,3 +163,9 @@ def duplicates(values: Sequence[str]) -> list[int]:
             found.append(number)
         seen.add(value)
     return found
+
+
+def node_label_warnings(path: str, label: str) -> list[str]:
+    """Return the warning about a deprecated node label."""
+    warnings = selector_term_warnings({"matchExpressions": [{"key": label}]}, "")
+    return [f"{path}: {warning.partition(': ')[2]}" for warning in warnings]
