@@ -134,7 +134,7 @@ def extractor_for(table: ResourceTable, etcd_prefix: str) -> Extractor:
 
 def field_source(selectable: SelectableField) -> FieldSource:
     """Return how a selectable field is read from a stored object."""
-    if not selectable.fallback:
+    if selectable.path and not selectable.fallback:
         return (selectable.path, selectable.default)
 
     def read(value: Mapping[str, Any]) -> str:

@@ -37,6 +37,7 @@ from services.apiserver.handlers.writes import WriteFlow
 from services.apiserver.health import HealthChecks, always
 from services.apiserver.kinds.catalog import StrategyNeeds, conversions, strategies
 from services.apiserver.kinds.service_allocation import ServiceAllocators
+from services.apiserver.http import ApiProtocol
 from services.apiserver.lookup import CacheLookup
 from services.apiserver.metrics import Metrics
 from services.apiserver.openapi import OpenApi
@@ -337,7 +338,7 @@ class HttpServer(uvicorn.Server):
     ) -> None:
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=ApiProtocol,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -105,7 +105,7 @@ async def read_patch(request: Request, kind: str, definition: str) -> Patch:
     raw = await request.body()
     if kind == JSON_PATCH:
         operations = jsonpatch.parse(raw)
-        return Patch(lambda old: jsonpatch.apply(old, operations))
+        return Patch(lambda old: jsonpatch.apply(old, operations), tuple(operations.problems))
     if kind == MERGE_PATCH:
         merge = mergepatch.parse(raw)
         return Patch(lambda old: mergepatch.apply(old, merge.value), merge.duplicates)
