@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from services.apiserver.openapi.documents import build_v2, build_v3
+from services.apiserver.openapi.operationids import operation_id, tag_of
 from services.apiserver.openapi.operations import (
     Operation,
     document_operations,
-    operation_id,
     resource_operations,
-    tag_of,
 )
 from shared.resources import builtin_table
 

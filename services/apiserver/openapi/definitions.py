@@ -25,7 +25,7 @@ V2_PREFIX = "#/definitions/"
 V3_PREFIX = "#/components/schemas/"
 _SOURCE_PREFIX = "#/$defs/"
 
-_FILE = "kubernetes-json-schema/v1.36.0-local/_definitions.json"
+_DIRECTORY = "kubernetes-json-schema/v1.36.0-local"
 
 _INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
 _QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
@@ -59,7 +59,7 @@ class Definitions:
     """The definitions as they were read. Some megabytes: made for a document, not kept."""
 
     def __init__(self) -> None:
-        source = files("kubernetes_validate").joinpath(_FILE).read_bytes()
+        source = files("kubernetes_validate").joinpath(_DIRECTORY, "_definitions.json").read_bytes()
         self._raw: dict[str, Schema] = orjson.loads(source)["$defs"]
 
     def v2(self, names: Iterable[str]) -> dict[str, Schema]:
