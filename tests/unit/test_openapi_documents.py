@@ -270,3 +270,14 @@ def test_operation_ids_have_group_and_version_behind_the_verb(
 )
 def test_tags_are_group_and_version(path: str, expected: str) -> None:
     assert tag_of(path) == expected
+
+
+@pytest.mark.parametrize("name", ["core", "apps", "swagger"])
+def test_tools_that_test_apis_can_read_every_operation(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    schemathesis = pytest.importorskip("schemathesis")
+    document = request.getfixturevalue(name)
+    loaded = schemathesis.openapi.from_dict(document)
+    read = [result.ok().label for result in loaded.get_all_operations()]
+    assert len(read) == sum(1 for _ in methods_of(document))
