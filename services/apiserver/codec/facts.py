@@ -3,7 +3,8 @@
 A type is a short text: a Go kind (string, bool, int32, int64, float64, bytes), a value type
 with a JSON form of its own (time, microtime, duration, quantity, intorstring, raw,
 schemaorbool, schemaorarray, schemaorstrings), the OpenAPI name of a struct, or one of these
-behind "*" (pointer), "[]" (slice) and "map:" (map with string keys).
+behind "*" (pointer), "[]" (slice) and "map:" (map with string keys). The file writes "[=]" for
+a named slice, which is a slice everywhere but in protobuf.
 """
 
 from __future__ import annotations
@@ -39,17 +40,21 @@ class FieldFact:
     type: str
     required: bool
     omit_zero: bool
-    number: int
-    """The protobuf field number, 0 where there is none."""
+    path: tuple[int, ...]
+    """The protobuf field numbers from the struct's message down to the field: more than one
+    where it stands in an inlined struct, none where the message does not have it."""
+    wrapped: bool
+    """Whether the slices of the type are protobuf messages of their own, {1: items}."""
 
     @classmethod
     def from_text(cls, text: str) -> FieldFact:
-        type_, _, number = text.partition("#")
+        type_, _, path = text.partition("#")
         return cls(
-            type=type_.lstrip("!?"),
+            type=type_.lstrip("!?").replace("[=]", "[]"),
             required=type_.startswith("!"),
             omit_zero=type_.startswith("?"),
-            number=int(number) if number else 0,
+            path=tuple(map(int, path.split("."))) if path else (),
+            wrapped="[=]" in type_,
         )
 
 
