@@ -6,9 +6,11 @@ One module a family; nothing here knows workloads or the core group's kinds.
 from __future__ import annotations
 
 from services.apiserver.kinds.platform.addresses import ADDRESS_STRATEGIES
+from services.apiserver.kinds.platform.certificates import CERTIFICATE_STRATEGIES
 from services.apiserver.kinds.platform.coordination import COORDINATION_STRATEGIES
 from services.apiserver.kinds.platform.csi import CSI_STRATEGIES
 from services.apiserver.kinds.platform.discovery import DISCOVERY_STRATEGIES
+from services.apiserver.kinds.platform.flowcontrol import FLOWCONTROL_STRATEGIES
 from services.apiserver.kinds.platform.networking import NETWORKING_STRATEGIES
 from services.apiserver.kinds.platform.networkpolicy import NETWORKPOLICY_STRATEGIES
 from services.apiserver.kinds.platform.node import NODE_STRATEGIES
@@ -19,9 +21,11 @@ from services.apiserver.registry.strategy import StrategyFactory
 
 PLATFORM_STRATEGIES: dict[tuple[str, str], StrategyFactory] = {
     **ADDRESS_STRATEGIES,
+    **CERTIFICATE_STRATEGIES,
     **COORDINATION_STRATEGIES,
     **CSI_STRATEGIES,
     **DISCOVERY_STRATEGIES,
+    **FLOWCONTROL_STRATEGIES,
     **NETWORKING_STRATEGIES,
     **NETWORKPOLICY_STRATEGIES,
     **NODE_STRATEGIES,
