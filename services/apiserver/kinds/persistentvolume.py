@@ -53,6 +53,22 @@ STABLE_LABELS = {
     "beta.kubernetes.io/arch": "kubernetes.io/arch",
     "beta.kubernetes.io/instance-type": "node.kubernetes.io/instance-type",
 }
+DEPRECATED_ANNOTATIONS = {
+    "volume.beta.kubernetes.io/storage-class": (
+        'deprecated since v1.8; use "storageClassName" attribute instead'
+    ),
+    "volume.beta.kubernetes.io/mount-options": (
+        'deprecated since v1.31; use "mountOptions" attribute instead'
+    ),
+}
+GONE_SOURCES = {
+    "cephfs": "deprecated in v1.28, non-functional in v1.31+",
+    "photonPersistentDisk": "deprecated in v1.11, non-functional in v1.16+",
+    "scaleIO": "deprecated in v1.16, non-functional in v1.22+",
+    "storageos": "deprecated in v1.22, non-functional in v1.25+",
+    "glusterfs": "deprecated in v1.25, non-functional in v1.26+",
+    "rbd": "deprecated in v1.28, non-functional in v1.31+",
+}
 
 
 class PersistentVolumeStrategy(Strategy):
@@ -114,6 +130,12 @@ class PersistentVolumeStrategy(Strategy):
             )
         return found
 
+    def warn_on_create(self, ctx: WriteContext, obj: Object) -> list[str]:
+        return _warnings(obj)
+
+    def warn_on_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[str]:
+        return _warnings(obj)
+
     def subresources(self) -> Mapping[str, UpdateSubresource]:
         return {"status": PersistentVolumeStatus(self)}
 
@@ -127,6 +149,28 @@ class PersistentVolumeStatus(StatusSubresource):
             keep(status, before, time)
         elif status.get(time) in (None, before.get(time)):
             status[time] = ctx.now
+
+
+def _warnings(obj: Object) -> list[str]:
+    spec = obj["spec"]
+    annotations = obj["metadata"].get("annotations", ())
+    found = [
+        f"metadata.annotations[{name}]: {text}"
+        for name, text in DEPRECATED_ANNOTATIONS.items()
+        if name in annotations
+    ]
+    if spec.get("persistentVolumeReclaimPolicy") == "Recycle":
+        found.append(
+            "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead,"
+            " the recommended approach is to use dynamic provisioning."
+        )
+    found += [f"spec.{name}: {text}" for name, text in GONE_SOURCES.items() if name in spec]
+    size = spec.get("capacity", {}).get("storage")
+    if size is not None and parse(size).milli_value() % 1000:
+        found.append(
+            f'spec.capacity[storage]: fractional byte value "{size}" is invalid, must be an integer'
+        )
+    return found
 
 
 def _sources(spec: Object, before: Object) -> Object:

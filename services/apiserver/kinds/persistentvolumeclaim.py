@@ -96,6 +96,12 @@ class PersistentVolumeClaimStrategy(Strategy):
             )
         return found
 
+    def warn_on_create(self, ctx: WriteContext, obj: Object) -> list[str]:
+        return _warnings(obj)
+
+    def warn_on_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[str]:
+        return _warnings(obj)
+
     def subresources(self) -> Mapping[str, UpdateSubresource]:
         return {"status": PersistentVolumeClaimStatus(self)}
 
@@ -120,6 +126,23 @@ class PersistentVolumeClaimStatus(StatusSubresource):
             if not wrong and parse(text).sign < 0:
                 found.append(invalid(key(path, name), text, "must be a valid resource quantity"))
         return found
+
+
+def _warnings(obj: Object) -> list[str]:
+    found: list[str] = []
+    if CLASS_ANNOTATION in obj["metadata"].get("annotations", ()):
+        found.append(
+            f"metadata.annotations[{CLASS_ANNOTATION}]: deprecated since v1.8; use"
+            ' "storageClassName" attribute instead'
+        )
+    for kind in ("requests", "limits"):
+        text = obj["spec"].get("resources", {}).get(kind, {}).get("storage")
+        if text is not None and parse(text).milli_value() % 1000:
+            found.append(
+                f'spec.resources.{kind}[storage]: fractional byte value "{text}" is invalid, must'
+                " be an integer"
+            )
+    return found
 
 
 def default_claim_spec(spec: Object) -> None:
