@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from services.apiserver.kinds.controllerrevision import ControllerRevisionStrategy
+from services.apiserver.kinds.cronjob import CronJobStrategy
 from services.apiserver.kinds.daemonset import DaemonSetStrategy
 from services.apiserver.kinds.deployment import DeploymentStrategy
+from services.apiserver.kinds.job import JobStrategy
 from services.apiserver.kinds.pod import PodStrategy
 from services.apiserver.kinds.poddisruptionbudget import PodDisruptionBudgetStrategy
 from services.apiserver.kinds.podtemplate import PodTemplateStrategy
@@ -24,5 +26,7 @@ WORKLOAD_STRATEGIES: Mapping[tuple[str, str], type[Strategy]] = {
     ("apps", "deployments"): DeploymentStrategy,
     ("apps", "replicasets"): ReplicaSetStrategy,
     ("apps", "statefulsets"): StatefulSetStrategy,
+    ("batch", "cronjobs"): CronJobStrategy,
+    ("batch", "jobs"): JobStrategy,
     ("policy", "poddisruptionbudgets"): PodDisruptionBudgetStrategy,
 }
