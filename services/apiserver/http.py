@@ -155,7 +155,8 @@ class ApiProtocol(HttpToolsProtocol):
             keep_alive=version != "1.0" and parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
-        scope["extensions"] = {WRITER: StreamWriter(cycle)}
+        extensions: dict[str, Any] = {WRITER: StreamWriter(cycle)}
+        scope["extensions"] = extensions
         self.cycle = cycle
         if existing is None or existing.response_complete:
             self._start_asgi_task(cycle, self.app)

@@ -19,24 +19,23 @@ from typing import Literal, cast
 
 from services.apiserver.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 
-Format = Literal["json", "yaml"]
+Format = Literal["json", "yaml", "protobuf"]
 ConvertKind = Literal["Table", "PartialObjectMetadata", "PartialObjectMetadataList"]
 IncludeObject = Literal["None", "Metadata", "Object"]
 
 GZIP_THRESHOLD_BYTES = 128 * 1024
 """Answers longer than this are compressed for clients that accept gzip."""
 
-CONTENT_TYPES: dict[Format, str] = {"json": "application/json", "yaml": "application/yaml"}
-PROTOBUF = "application/vnd.kubernetes.protobuf"
+CONTENT_TYPES: dict[Format, str] = {
+    "json": "application/json",
+    "yaml": "application/yaml",
+    "protobuf": "application/vnd.kubernetes.protobuf",
+}
 
-_FORMATS: tuple[tuple[str, str, Format], ...] = (
-    ("application", "json", "json"),
-    ("application", "yaml", "yaml"),
-)
-_SERVED = ", ".join(CONTENT_TYPES.values())
-_SERVED_STREAMS = "application/json;stream=watch"
-# Protobuf is a type that the router knows even while no handler offers it.
-_ROUTED = frozenset([*CONTENT_TYPES.values(), PROTOBUF])
+_BUILTIN_FORMATS: tuple[Format, ...] = ("json", "yaml", "protobuf")
+_CUSTOM_FORMATS: tuple[Format, ...] = ("json", "yaml")
+"""Nobody knows the field numbers of custom resources."""
+_ROUTED = frozenset(CONTENT_TYPES.values())
 _META_VERSIONS = ("v1", "v1beta1")
 _CONVERT_KINDS_WITHOUT_TABLE = ("PartialObjectMetadata", "PartialObjectMetadataList")
 _CONVERT_KINDS = ("Table", *_CONVERT_KINDS_WITHOUT_TABLE)
@@ -65,6 +64,12 @@ class MediaType:
     @property
     def content_type(self) -> str:
         return CONTENT_TYPES[self.format]
+
+    @property
+    def stream_content_type(self) -> str:
+        """Of a watch; that of JSON does not say that it is one."""
+        plain = CONTENT_TYPES[self.format]
+        return plain if self.format == "json" else f"{plain};stream=watch"
 
     def check_shape(self, *, is_list: bool) -> None:
         """Refuse a PartialObjectMetadata of a list and a PartialObjectMetadataList of an object.
@@ -104,7 +109,7 @@ def negotiate(
 
 
 def negotiate_watch(accept: str | None, *, custom: bool = False) -> MediaType:
-    """Return the media type of a watch: always JSON, one event a line, never pretty.
+    """Return the media type of a watch: JSON, one event a line, never pretty, or protobuf.
 
     A PartialObjectMetadataList of single events cannot be made; kube-apiserver then sends
     the objects as they are.
@@ -113,8 +118,10 @@ def negotiate_watch(accept: str | None, *, custom: bool = False) -> MediaType:
         NotAcceptable: as `negotiate`; also for YAML, which is not a streaming format.
     """
     media = _negotiate(accept or "", custom, True)
-    if media.format != "json":
-        raise NotAcceptable(_only(_SERVED_STREAMS))
+    if media.format == "yaml":
+        streams = [f"{CONTENT_TYPES[form]};stream=watch" for form in _formats(custom)]
+        streams.remove("application/yaml;stream=watch")
+        raise NotAcceptable(_only(", ".join(streams)))
     if media.convert is not None and media.convert.kind == "PartialObjectMetadataList":
         media = replace(media, convert=None)
     return _pretty(media, False)
@@ -135,7 +142,7 @@ def wants_pretty(value: str | None, user_agent: str = "") -> bool:
     return user_agent.startswith(("curl", "Wget", "Mozilla/5.0"))
 
 
-def request_format(content_type: str | None) -> Format:
+def request_format(content_type: str | None, *, custom: bool = False) -> Format:
     """Return the format of a request's body; no Content-Type means JSON.
 
     Raises:
@@ -143,7 +150,7 @@ def request_format(content_type: str | None) -> Format:
     """
     if not content_type:
         return "json"
-    return _request_format(content_type)
+    return _request_format(content_type, custom)
 
 
 def patch_type(content_type: str | None, accepted: Collection[str], *, custom: bool = False) -> str:
@@ -208,19 +215,20 @@ def _negotiate(accept: str, custom: bool, tables: bool) -> MediaType:
         return MediaType()
     if not custom and not _routed(accept):
         raise NotAcceptable(
-            f"406: Not Acceptable\n\nAvailable representations: {_SERVED}", details={}
+            f"406: Not Acceptable\n\nAvailable representations: {_served(custom)}", details={}
         )
+    kinds = _CONVERT_KINDS if tables else _CONVERT_KINDS_WITHOUT_TABLE
     for clause in _parse_accept(accept):
-        media = _honour(clause, _CONVERT_KINDS if tables else _CONVERT_KINDS_WITHOUT_TABLE)
+        media = _honour(clause, kinds, _formats(custom))
         if media is not None:
             return media
-    raise NotAcceptable(_only(_SERVED))
+    raise NotAcceptable(_only(_served(custom)))
 
 
 @lru_cache(maxsize=512)
 def _negotiate_error(accept: str) -> MediaType:
     for clause in _parse_accept(accept):
-        media = _honour(clause, ())
+        media = _honour(clause, (), _BUILTIN_FORMATS)
         if media is not None:
             return media
     return MediaType()
@@ -239,12 +247,23 @@ def _routed(accept: str) -> bool:
     return False
 
 
-def _honour(clause: _Clause, kinds: Collection[str]) -> MediaType | None:
+def _formats(custom: bool) -> tuple[Format, ...]:
+    return _CUSTOM_FORMATS if custom else _BUILTIN_FORMATS
+
+
+def _served(custom: bool) -> str:
+    return ", ".join(CONTENT_TYPES[form] for form in _formats(custom))
+
+
+def _honour(
+    clause: _Clause, kinds: Collection[str], formats: Collection[Format]
+) -> MediaType | None:
     """Return the first format that the clause names, None if its parameters forbid it.
 
     `kinds` are the renderings there are; none for a Status.
     """
-    for main, sub, form in _FORMATS:
+    for form in formats:
+        main, _, sub = CONTENT_TYPES[form].partition("/")
         if clause.type not in (main, "*") or clause.subtype not in (sub, "*"):
             continue
         if clause.type == "*" and clause.subtype != "*":
@@ -260,6 +279,8 @@ def _honour(clause: _Clause, kinds: Collection[str]) -> MediaType | None:
             return MediaType(form, pretty=pretty)
         if (
             given.get("as") in kinds
+            # The cells of a Table may hold anything: protobuf has no message for that.
+            and not (form == "protobuf" and given["as"] == "Table")
             and given.get("g") == "meta.k8s.io"
             and given.get("v") in _META_VERSIONS
         ):
@@ -330,13 +351,13 @@ _content_type = re.compile(
 
 
 @lru_cache(maxsize=256)
-def _request_format(content_type: str) -> Format:
+def _request_format(content_type: str, custom: bool) -> Format:
     parsed = _content_type(content_type)
     if parsed is not None:
-        for form, media_type in CONTENT_TYPES.items():
-            if parsed[1].lower() == media_type:
+        for form in _formats(custom):
+            if parsed[1].lower() == CONTENT_TYPES[form]:
                 return form
-    raise UnsupportedMediaType(_unknown_format(_SERVED))
+    raise UnsupportedMediaType(_unknown_format(_served(custom)))
 
 
 def _only(media_types: str) -> str:

@@ -160,12 +160,9 @@ class Response:
     headers: Sequence[Header] = (JSON_CONTENT,)
 
     async def send(self, send: Send, extra: Sequence[Header]) -> None:
-        headers = [
-            *self.headers,
-            NO_CACHE,
-            *extra,
-            (b"content-length", b"%d" % len(self.body)),
-        ]
+        headers = [*self.headers, *extra, (b"content-length", b"%d" % len(self.body))]
+        if not any(name == b"cache-control" for name, _ in self.headers):
+            headers.append(NO_CACHE)
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
 

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from services.apiserver.discovery import Discovery
 from services.apiserver.errors import ApiError
-from services.apiserver.handlers.dispatch import TEXT_404, method_not_allowed
+from services.apiserver.handlers.dispatch import TEXT_404
 from services.apiserver.handlers.get import is_pretty
 from services.apiserver.health import HealthChecks
 from services.apiserver.metrics import Metrics
@@ -70,8 +70,6 @@ class PlainRoutes:
         return Response(200, self._metrics.exposition(), (METRICS_TYPE,))
 
     async def _openapi_answer(self, request: Request) -> AnyResponse:
-        if request.method not in ("GET", "HEAD"):
-            raise method_not_allowed()
         found = await self._openapi.answer(request.path, request.query, request.headers)
         return TEXT_404 if found is None else Response(found.status, found.body, found.headers)
 

@@ -30,14 +30,15 @@ from services.apiserver.certificates import (
 from services.apiserver.codec import codec_for
 from services.apiserver.discovery import Discovery
 from services.apiserver.eventflow import Compaction, EventFlow, extractor_for, open_storage
+from services.apiserver.handlers.componentstatus import ComponentStatuses
 from services.apiserver.handlers.dispatch import Dispatch
 from services.apiserver.handlers.podactions import PodActions
 from services.apiserver.handlers.watch import WatchLimits
 from services.apiserver.handlers.writes import WriteFlow
-from services.apiserver.health import HealthChecks, always
+from services.apiserver.health import CheckHealth, HealthChecks, always
+from services.apiserver.http import ApiProtocol
 from services.apiserver.kinds.catalog import StrategyNeeds, conversions, strategies
 from services.apiserver.kinds.service_allocation import ServiceAllocators
-from services.apiserver.http import ApiProtocol
 from services.apiserver.lookup import CacheLookup
 from services.apiserver.metrics import Metrics
 from services.apiserver.openapi import OpenApi
@@ -66,7 +67,7 @@ from services.apiserver.stages.authorization import (
 from services.apiserver.stages.flowcontrol import InFlight
 from shared.resources import ResourceTable, builtin_table
 from shared.storage import Storage, StorageError
-from shared.watchcache import EndReason, HistoryLimits, WatchCache
+from shared.watchcache import EndReason, HistoryLimits, ReadyWatchers, WatchCache
 
 log = logging.getLogger("kubefan.apiserver")
 
@@ -74,6 +75,15 @@ KEEP_ALIVE_S = 90
 """Go's idle timeout in kube-apiserver."""
 START_TIMEOUT_S = 60.0
 CHECK_TIMEOUT_S = 2.0
+OTHER_PATHS = (
+    "/.well-known/openid-configuration",
+    "/metrics",
+    "/openapi/v2",
+    "/openapi/v3",
+    "/openid/v1/jwks",
+    "/version",
+)
+"""What / lists beside the API and the health checks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,14 +215,15 @@ class ApiServer:
             disabled=options.disabled_admission_plugins,
         )
         flow = WriteFlow(chain, lookup, check)
+        health = self._health(storage, events)
         dispatch = Dispatch(
             self._table,
             registry,
             flow,
-            WatchLimits(options.min_request_timeout_s),
+            WatchLimits(options.min_request_timeout_s, ReadyWatchers(asyncio.get_running_loop())),
             PodActions(registry, flow),
+            ComponentStatuses(self._storage_check(storage)),
         )
-        health = self._health(storage, events)
         other_paths = [
             path
             for name, checks in health.items()
@@ -224,7 +235,7 @@ class ApiServer:
             discovery=Discovery(
                 self._table,
                 f"{self._advertised()}:{port}",
-                [*other_paths, "/metrics", "/openapi/v2", "/openapi/v3", "/version"],
+                [*other_paths, *OTHER_PATHS],
             ),
             openapi=OpenApi(self._table),
         )
@@ -259,14 +270,19 @@ class ApiServer:
             users.update(read_token_file(Path(options.token_auth_file)))
         return StaticTokens(users)
 
-    def _health(self, storage: Storage, events: EventFlow) -> Mapping[str, HealthChecks]:
-        async def etcd() -> str | None:
+    def _storage_check(self, storage: Storage) -> CheckHealth:
+        async def check() -> str | None:
             try:
                 async with asyncio.timeout(CHECK_TIMEOUT_S):
                     await storage.current_revision()
             except (StorageError, TimeoutError) as error:
                 return str(error) or "timeout"
             return None
+
+        return check
+
+    def _health(self, storage: Storage, events: EventFlow) -> Mapping[str, HealthChecks]:
+        etcd = self._storage_check(storage)
 
         async def informers() -> str | None:
             return None if events.ready.is_set() else "the cache is being loaded"

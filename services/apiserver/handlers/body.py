@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.apiserver.codec import Body, Codec, FieldReport, decode_body
+from services.apiserver.codec import Body, Codec, FieldReport, decode_body, protobuf
 from services.apiserver.errors import BadRequest
 from services.apiserver.negotiation import CONTENT_TYPES, request_format
 from services.apiserver.registry.served import Served
@@ -12,19 +12,24 @@ from services.apiserver.registry.strategy import Object
 from services.apiserver.request import Request
 
 
-def decode_request(request: Request, raw: bytes) -> Body:
-    """Return the decoded body of a request.
+def decode_request(
+    request: Request, raw: bytes, expected: tuple[str, str], *, custom: bool = False
+) -> Body:
+    """Return the decoded body of a request; one in protobuf is of `expected` (apiVersion, kind)
+    unless it says something else.
 
     Raises:
         UnsupportedMediaType, BadRequest: it is of another type, empty or malformed.
     """
-    form = request_format(request.header(b"content-type"))
+    form = request_format(request.header(b"content-type"), custom=custom)
+    if form == "protobuf":
+        return Body(protobuf.decode(raw, expected))
     return decode_body(raw, CONTENT_TYPES[form])
 
 
-def read_value(request: Request, raw: bytes) -> Any:
+def read_value(request: Request, raw: bytes, expected: tuple[str, str]) -> Any:
     """Return the decoded body where repeated fields are of no interest."""
-    return decode_request(request, raw).value
+    return decode_request(request, raw, expected).value
 
 
 async def read_object(
@@ -38,6 +43,7 @@ async def read_object(
         (resource.group_version, resource.kind),
         field_validation,
         warnings,
+        custom=resource.custom,
     )
 
 
@@ -47,6 +53,8 @@ async def read_kind(
     expected: tuple[str, str],
     field_validation: str,
     warnings: list[str],
+    *,
+    custom: bool = False,
 ) -> Object:
     """Return the object of a request's body, which is of `expected` (apiVersion, kind).
 
@@ -57,7 +65,7 @@ async def read_kind(
     Raises:
         BadRequest: another kind, a wrong type, or a strict field error.
     """
-    body = decode_request(request, await request.body())
+    body = decode_request(request, await request.body(), expected, custom=custom)
     value = {} if body.value is None else body.value
     if not isinstance(value, dict):
         raise codec.refuse(f"json: cannot unmarshal {_json_type(value)} into Go value")

@@ -44,9 +44,15 @@ async def delete(request: Request, served: Served, flow: WriteFlow) -> AnyRespon
 
 
 async def delete_one(
-    ctx: WriteContext, served: Served, flow: WriteFlow, name: str, options: DeleteOptions
+    ctx: WriteContext,
+    served: Served,
+    flow: WriteFlow,
+    name: str,
+    options: DeleteOptions,
+    *,
+    version: str | None = None,
 ) -> Written:
-    """Delete one object as `options` say.
+    """Delete one object as `options` say; with `version`, only as it was then.
 
     Raises:
         NotFound, Conflict: see ResourceStore.delete.
@@ -57,7 +63,7 @@ async def delete_one(
     request = DeleteRequest(
         options.grace_period_s,
         propagation,
-        Preconditions(options.uid, options.resource_version),
+        Preconditions(options.uid, options.resource_version or version),
     )
     return await served.store.delete(
         ctx, name, request, check=flow.check_delete(ctx, served, options)
@@ -91,7 +97,7 @@ async def read_options(request: Request) -> DeleteOptions:
     raw = await request.body()
     if not raw:
         return parse_delete_options(request.query)
-    value = read_value(request, raw)
+    value = read_value(request, raw, ("v1", "DeleteOptions"))
     kind = value.get("kind") if isinstance(value, dict) else None
     if kind not in (None, "", "DeleteOptions"):
         raise BadRequest(f"decoded object cannot be converted to DeleteOptions: it is a {kind}")

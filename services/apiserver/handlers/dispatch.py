@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from services.apiserver.errors import ApiError, MethodNotSupported, NotFound
+from services.apiserver.handlers.componentstatus import ComponentStatuses
 from services.apiserver.handlers.create import create
 from services.apiserver.handlers.delete import delete, delete_collection
 from services.apiserver.handlers.get import get
@@ -39,12 +40,14 @@ class Dispatch:
         flow: WriteFlow,
         limits: WatchLimits,
         pods: PodActions,
+        components: ComponentStatuses,
     ) -> None:
         self._table = table
         self._registry = registry
         self._flow = flow
         self._limits = limits
         self._pods = pods
+        self._components = components
 
     async def __call__(self, request: Request) -> AnyResponse:
         info = request.info
@@ -56,6 +59,8 @@ class Dispatch:
         warning = DEPRECATED.get((info.group, info.version, info.resource))
         if warning is not None:
             request.notices.append(warning_header(warning))
+        if resource.name == "componentstatuses" and request.method == "GET":
+            return await self._components.answer(request)
         served = self._registry.find(info.group, info.version, info.resource)
         depth = len(info.parts)
         if depth == 1:
@@ -65,7 +70,14 @@ class Dispatch:
         return await self._subresource(request, resource, served)
 
     def _unknown(self, info: RequestInfo) -> AnyResponse:
-        if info.group and self._table.group(info.group) is None:
+        """Answer for what no resource has: built-in groups say so with a Status."""
+        group = self._table.group(info.group)
+        custom = group is not None and all(
+            resource.custom
+            for version in group.versions
+            for resource in self._table.in_version(group.name, version)
+        )
+        if info.group and (group is None or custom):
             return TEXT_404
         raise no_such_resource()
 

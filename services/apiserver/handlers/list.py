@@ -107,7 +107,7 @@ async def _page_at(
     if revision > cache.revision:
         await wait_for_version(store, revision)
     # What has not changed since is still in the cache as it was.
-    if store.cache.revision <= revision:
+    if store.cache.shows(Revision(revision)):
         return _page_from_cache(store, scope, choice, options, start, revision)
     return await _page_from_storage(store, scope, choice, options, start, Revision(revision))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
@@ -17,6 +18,7 @@ from services.apiserver.errors import BadRequest, Expired, to_status
 from services.apiserver.handlers.get import wait_for_version
 from services.apiserver.handlers.representation import as_table, is_plain
 from services.apiserver.handlers.selection import Selected, selected
+from services.apiserver.http import WRITER, StreamWriter
 from services.apiserver.negotiation import (
     Convert,
     IncludeObject,
@@ -24,14 +26,14 @@ from services.apiserver.negotiation import (
     include_object,
     negotiate_watch,
 )
-from services.apiserver.printers import partial
+from services.apiserver.printers import partial as partial_metadata
 from services.apiserver.registry.served import Served
 from services.apiserver.request import AnyResponse, Receive, Request, Send, StreamResponse
 from services.apiserver.validation.options import ListOptions, parse_list_options
 from shared.objects.cachedobject import CachedObject
 from shared.storage import Revision
 from shared.watchcache import Expired as HistoryExpired
-from shared.watchcache import Renderings, Watcher, WatchEvent, event_frame
+from shared.watchcache import ReadyWatchers, Renderings, Watcher, WatchEvent, event_frame
 
 BOOKMARK_BEFORE_END_S = 2.0
 """A bookmark shortly before the end lets the client resume from there."""
@@ -40,15 +42,20 @@ INITIAL_BATCH = 100
 """Initial events (count) made and sent at a time: 0.4 MB of pods, below 2 ms."""
 
 InitialEventsEnd = {"k8s.io/initial-events-end": "true"}
+Subscribe = Callable[[Callable[[], None]], Watcher]
+"""Starts the watcher; gets what is to be called when it has something."""
 MakeFrame = Callable[[WatchEvent, bool], bytes]
 """Makes the line of an event; the second argument says whether it is an initial event."""
 
 
 class WatchLimits:
-    """How long watches without timeoutSeconds last: at least so many seconds, at most twice."""
+    """What all watches share: how long one without timeoutSeconds lasts (at least so many
+    seconds, at most twice), and the loop's one callback for those that have something to send.
+    """
 
-    def __init__(self, min_request_timeout_s: int) -> None:
+    def __init__(self, min_request_timeout_s: int, ready: ReadyWatchers) -> None:
         self._minimum_s = min_request_timeout_s
+        self.ready = ready
 
     def lifetime_s(self, asked_s: int | None) -> float:
         if asked_s is not None and asked_s > 0:
@@ -77,6 +84,8 @@ async def watch(request: Request, served: Served, limits: WatchLimits) -> AnyRes
         _bookmark_maker(served, media) if options.allow_watch_bookmarks else None,
         lifetime_s=limits.lifetime_s(options.timeout_s),
         marks_initial_end=wants_mark,
+        ready=limits.ready,
+        writer=request.scope["extensions"][WRITER],
     )
     return StreamResponse(200, stream.run, request.receive, headers)
 
@@ -118,7 +127,11 @@ def _scope(request: Request, served: Served, choice: Selected) -> bytes:
 
 
 class WatchStream:
-    """One watch on its way out: drains the watcher into the socket until one of them ends.
+    """One watch on its way out: from the watcher into the socket until one of them ends.
+
+    While the socket takes what it is given, frames go out from within the loop's one callback
+    for all ready watchers (`_drain_now`), without a switch to this watch's task: that is half
+    of what an event costs. When the socket is full, the task waits for it.
 
     Ways out: the time is over, the client is gone, the watcher was ended (too slow, the cache
     was loaded anew, the server stops).
@@ -126,37 +139,45 @@ class WatchStream:
 
     __slots__ = (
         "_bookmark",
+        "_busy",
         "_due",
         "_frames",
         "_lifetime_s",
         "_marks_initial_end",
         "_over",
+        "_ready",
         "_subscribe",
         "_waiter",
         "_watcher",
+        "_writer",
     )
 
     def __init__(
         self,
-        subscribe: Callable[[Callable[[], None]], Watcher],
+        subscribe: Subscribe,
         frames: MakeFrame,
         bookmark: Callable[[int, bool], bytes] | None,
         *,
         lifetime_s: float,
         marks_initial_end: bool,
+        ready: ReadyWatchers,
+        writer: StreamWriter,
     ) -> None:
         self._subscribe = subscribe
         self._frames = frames
         self._bookmark = bookmark
         self._lifetime_s = lifetime_s
         self._marks_initial_end = marks_initial_end
+        self._ready = ready
+        self._writer = writer
         self._waiter: asyncio.Future[None] | None = None
+        self._busy = True
         self._due = False
         self._over = False
 
     async def run(self, receive: Receive, send: Send) -> None:
         try:
-            self._watcher = self._subscribe(self._wake)
+            self._watcher = self._subscribe(partial(self._ready.add, self._drain_now))
         except HistoryExpired as error:
             refusal = Expired(f"The resourceVersion for the provided watch is too old: {error}")
             line = b'{"type":"ERROR","object":%b}\n' % orjson.dumps(to_status(refusal))
@@ -166,7 +187,10 @@ class WatchStream:
         timers = [loop.call_later(self._lifetime_s, self._end)]
         if self._bookmark is not None:
             before_end = max(self._lifetime_s - BOOKMARK_BEFORE_END_S, 0.0)
-            timers.append(loop.call_later(before_end, self._want_bookmark))
+            at = [before_end]
+            if before_end > BOOKMARK_INTERVAL_S:
+                at.append(BOOKMARK_INTERVAL_S)
+            timers += [loop.call_later(delay, self._want_bookmark) for delay in at]
         gone = asyncio.create_task(_disconnected(receive), name=f"client of {self._watcher!r}")
         gone.add_done_callback(lambda _: self._end())
         try:
@@ -174,7 +198,7 @@ class WatchStream:
                 # Tells the client that the watch is open, before there is anything to say.
                 await send({"type": "http.response.body", "body": b"", "more_body": True})
                 await self._send_initial(send)
-                await self._follow(send)
+                await self._follow(send, loop)
             if not gone.done():
                 await send({"type": "http.response.body", "body": b""})
         finally:
@@ -191,34 +215,52 @@ class WatchStream:
             line = self._bookmark(watcher.start_revision, True)
             await send({"type": "http.response.body", "body": line, "more_body": True})
 
-    async def _follow(self, send: Send) -> None:
+    async def _follow(self, send: Send, loop: asyncio.AbstractEventLoop) -> None:
         watcher = self._watcher
         marked = watcher.start_revision
-        while not self._over:
+        while True:
             while watcher.pending and not self._over:
                 await self._send(send, watcher.drain(INITIAL_BATCH), initial=False)
-            if watcher.ended is not None:
+            if self._over or watcher.ended is not None:
                 return
             if self._due and self._bookmark is not None:
                 self._due = False
+                loop.call_later(BOOKMARK_INTERVAL_S, self._want_bookmark)
                 if watcher.bookmark_revision > marked:
                     marked = watcher.bookmark_revision
                     line = self._bookmark(marked, False)
                     await send({"type": "http.response.body", "body": line, "more_body": True})
                 continue
-            if self._over:
-                return
-            self._waiter = asyncio.get_running_loop().create_future()
+            # From here on frames go out by `_drain_now`, until there is something else to do.
+            self._waiter = loop.create_future()
+            self._busy = False
             await self._waiter
+            self._busy = True
+
+    def _drain_now(self) -> None:
+        """Write what is queued, if that can be done at once; else leave it to the task."""
+        if self._busy:
+            return  # the task looks at the watcher again before it waits
+        watcher, writer = self._watcher, self._writer
+        while watcher.pending:
+            if writer.blocked:
+                self._wake()
+                return
+            events = watcher.drain(INITIAL_BATCH)
+            if events:
+                frames = self._frames
+                if len(events) == 1:
+                    writer.write(frames(events[0], False))
+                else:
+                    writer.write(b"".join([frames(event, False) for event in events]))
+        if watcher.ended is not None:
+            self._wake()
 
     async def _send(self, send: Send, events: Sequence[WatchEvent], *, initial: bool) -> None:
         if not events:
             return
         frames = self._frames
-        if len(events) == 1:
-            body = frames(events[0], initial)
-        else:
-            body = b"".join([frames(event, initial) for event in events])
+        body = b"".join([frames(event, initial) for event in events])
         await send({"type": "http.response.body", "body": body, "more_body": True})
 
     def _wake(self) -> None:
@@ -259,7 +301,7 @@ def _frames(
     def make(item: CachedObject) -> bytes:
         stored = served.store.decode(item.body)
         if media.convert is not None:
-            return orjson.dumps(partial(stored, api_version=media.convert.api_version))
+            return orjson.dumps(partial_metadata(stored, api_version=media.convert.api_version))
         return orjson.dumps(served.from_storage(stored))
 
     api_version = media.convert and media.convert.api_version
@@ -328,7 +370,7 @@ def _bookmark_maker(served: Served, media: MediaType) -> Callable[[int, bool], b
                     with_columns=False,
                 )
             else:
-                value = partial(value, api_version=media.convert.api_version)
+                value = partial_metadata(value, api_version=media.convert.api_version)
         return b'{"type":"BOOKMARK","object":%b}\n' % orjson.dumps(value)
 
     return make

@@ -151,9 +151,12 @@ class ResourceStore:
         found = await self.backend.storage.get(key, revision=revision)
         return None if found is None else self._current(found)
 
+    def body_of(self, found: KeyValue) -> bytes:
+        """Return the wire body of a stored value."""
+        return to_body(found.value, found.revision)[1]
+
     def _current(self, found: KeyValue) -> Current:
-        _, body = to_body(found.value, found.revision)
-        return Current(found.revision, body, live=True)
+        return Current(found.revision, self.body_of(found), live=True)
 
     # -- creating ------------------------------------------------------------------
 
@@ -380,6 +383,33 @@ class ResourceStore:
             and not before.get("deletionGracePeriodSeconds")
             and not self.strategy.is_held(obj)
         )
+
+    async def modify(
+        self, ctx: WriteContext, name: str, change: Callable[[Object], Object]
+    ) -> Written:
+        """Write what `change` makes of the present object, guarded by its revision.
+
+        For steps that are the server's own (a binding, an eviction): the rules of an update
+        and admission do not apply. `change` may run more than once.
+
+        Raises:
+            NotFound: there is none.
+            ApiError: what `change` raises.
+        """
+        key = self.key(ctx.info.namespace, name)
+        current = await self.live(key)
+        while current is not None:
+            obj = change(self.decode(current.body))
+            stored = self.encode({**obj, "metadata": {**obj["metadata"]}})
+            if ctx.dry_run:
+                return Written(to_body(stored, current.revision)[1])
+            try:
+                revision = await self.backend.storage.update(key, stored, expected=current.revision)
+            except RevisionConflict as conflict:
+                current = None if conflict.current is None else self._current(conflict.current)
+            else:
+                return Written(to_body(stored, revision)[1])
+        raise not_found(self.resource, name)
 
     # -- deleting ------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import time
 from functools import lru_cache
 
 _RFC3339 = re.compile(
@@ -29,6 +30,11 @@ class TimeError(ValueError):
 def now() -> str:
     """Return the present time as a Time."""
     return format_time(datetime.datetime.now(datetime.UTC))
+
+
+def seconds_now() -> float:
+    """Return the present moment in seconds since the epoch, for ages."""
+    return time.time()
 
 
 def now_micro() -> str:
