@@ -169,3 +169,16 @@ def node_label_warnings(path: str, label: str) -> list[str]:
     """Return the warning about a deprecated node label."""
     warnings = selector_term_warnings({"matchExpressions": [{"key": label}]}, "")
     return [f"{path}: {warning.partition(': ')[2]}" for warning in warnings]
+
+
+def fully_qualified_name(path: str, value: str) -> list[Cause]:
+    """Check a DNS name of at least three labels."""
+    if not value:
+        return [required(path)]
+    messages = dns1123_subdomain(value)
+    if messages:
+        return [invalid(path, value, ",".join(messages))]
+    if value.count(".") < 2:
+        detail = "should be a domain with at least three segments separated by dots"
+        return [invalid(path, value, detail)]
+    return []
