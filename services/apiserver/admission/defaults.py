@@ -16,6 +16,7 @@ from services.apiserver.admission.ingress import DefaultIngressClass
 from services.apiserver.admission.limitranger import LimitRanger
 from services.apiserver.admission.namespacelifecycle import NamespaceLifecycle
 from services.apiserver.admission.nodes import TaintNodesByCondition
+from services.apiserver.admission.podsecurity import PodSecurity
 from services.apiserver.admission.priority import Priority
 from services.apiserver.admission.quota import ResourceQuota
 from services.apiserver.admission.runtimeclass import RuntimeClass
@@ -39,6 +40,7 @@ DEFAULT_PLUGINS = frozenset(
         "LimitRanger",
         "NamespaceLifecycle",
         "PersistentVolumeClaimResize",
+        "PodSecurity",
         "PodTopologyLabels",
         "Priority",
         "ResourceQuota",
@@ -72,6 +74,7 @@ def admission_chain(
         LimitRanger(),
         NamespaceLifecycle(),
         PersistentVolumeClaimResize(),
+        PodSecurity(),
         PodTopologyLabels(),
         Priority(),
         ResourceQuota(storage, etcd_prefix=etcd_prefix),
