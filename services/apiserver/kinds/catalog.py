@@ -9,7 +9,7 @@ from services.apiserver.kinds.core import core_strategies
 from services.apiserver.kinds.event import from_events_v1, to_events_v1
 from services.apiserver.kinds.platform import PLATFORM_STRATEGIES
 from services.apiserver.kinds.service_allocation import ServiceAllocators
-from services.apiserver.kinds.workloads import WORKLOAD_STRATEGIES
+from services.apiserver.kinds.workloads import WORKLOAD_CONVERSIONS, WORKLOAD_STRATEGIES
 from services.apiserver.registry.served import Conversion
 from services.apiserver.registry.strategy import Strategy
 
@@ -34,5 +34,6 @@ def strategies(needs: StrategyNeeds) -> Mapping[tuple[str, str], Callable[[], St
 def conversions() -> Mapping[tuple[str, str, str], Conversion]:
     """Return the served versions that are not the stored one, by (group, version, resource)."""
     return {
+        **WORKLOAD_CONVERSIONS,
         ("events.k8s.io", "v1", "events"): Conversion(from_events_v1, to_events_v1),
     }
