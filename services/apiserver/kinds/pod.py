@@ -35,6 +35,7 @@ _FINISHED = ("Failed", "Succeeded")
 class PodStrategy(Strategy):
     has_generation = True
     has_status = True
+    graceful_deletion = True
     returns_deleted_object = True
 
     def default(self, obj: Object) -> None:
