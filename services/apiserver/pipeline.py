@@ -20,6 +20,7 @@ from typing import Any
 
 import orjson
 
+from services.apiserver.codec import protobuf
 from services.apiserver.errors import ApiError, InternalError, Timeout, to_status
 from services.apiserver.metrics import Metrics, RequestKey, now_s
 from services.apiserver.negotiation import negotiate_error
@@ -174,6 +175,8 @@ def error_response(error: ApiError, accept: str | None) -> Response:
     headers: list[Header] = [(b"content-type", media.content_type.encode())]
     if error.retry_after_s is not None:
         headers.append((b"retry-after", b"%d" % error.retry_after_s))
+    if media.format == "protobuf":
+        return Response(error.code, protobuf.encode(status), headers)
     if media.format == "yaml":
         import yaml  # only error texts for people
 

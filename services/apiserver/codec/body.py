@@ -21,7 +21,7 @@ MAX_DEPTH = 240
 """Levels of nesting a body may have. orjson prints at most 254; the rest is for envelopes."""
 
 _TOO_DEEP = "exceeded max depth"
-_ENVELOPE_LEVELS = 254 - MAX_DEPTH
+ENVELOPE_LEVELS = 254 - MAX_DEPTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def _repeats_fields(raw: bytes, value: Any) -> bool:
         BadRequest: the body is nested too deeply.
     """
     enclosed = value
-    for _ in range(_ENVELOPE_LEVELS):
+    for _ in range(ENVELOPE_LEVELS):
         enclosed = [enclosed]
     try:
         printed = orjson.dumps(enclosed)

@@ -1,7 +1,7 @@
 """Representation: stored bytes → what the client accepts.
 
 The plain JSON form copies bytes. Every other form (another version, PartialObjectMetadata,
-Table, YAML, indented) is made from the decoded object, once per state of it where it is kept
+Table, YAML, protobuf, indented) is made from the decoded object, once per state of it where it is kept
 in the watch cache, and shared by all who ask.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 import yaml
 
+from services.apiserver.codec import protobuf
 from services.apiserver.negotiation import IncludeObject, MediaType
 from services.apiserver.printers import partial, partial_list, table
 from services.apiserver.registry.served import Served
@@ -131,7 +132,9 @@ def list_value(
 
 
 def written(value: Any, media: MediaType) -> bytes:
-    """Return a value in the format of `media`."""
+    """Return a value in the format of `media`. In protobuf it is an object of a built-in kind."""
+    if media.format == "protobuf":
+        return protobuf.encode(value)
     if media.format == "yaml":
         text: str = yaml.dump(value, Dumper=yaml.CSafeDumper, sort_keys=True, allow_unicode=True)
         return text.encode()
@@ -143,7 +146,8 @@ def written(value: Any, media: MediaType) -> bytes:
 def response(status: int, body: bytes, media: MediaType, warnings: Sequence[str] = ()) -> Response:
     """Return the answer with its content type and a Warning header a text."""
     headers: list[Header] = [(b"content-type", media.content_type.encode())]
-    headers += [warning_header(text) for text in warnings]
+    # A retried write may have warned twice.
+    headers += [warning_header(text) for text in dict.fromkeys(warnings)]
     return Response(status, body + b"\n" if media.format == "json" else body, headers)
 
 
