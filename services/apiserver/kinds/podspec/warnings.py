@@ -5,7 +5,7 @@ Source: kube-apiserver v1.36.2, pkg/api/pod/warnings.go, pkg/api/node/util.go.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from services.apiserver.kinds.podspec import podannotations, security
@@ -54,6 +54,7 @@ _DEPRECATED_VOLUMES = {
     "rbd": "deprecated in v1.28, non-functional in v1.31+",
 }
 _SECCOMP_ANNOTATION = 'non-functional in v1.27+; use the "seccompProfile" field instead'
+_PROJECTED = {"configMap": "ConfigMap", "secret": "Secret", "downwardAPI": "DownwardAPI"}
 _BYTES = ("memory", "ephemeral-storage")
 
 
@@ -135,7 +136,7 @@ def _volumes(volumes: list[Object], path: str) -> Iterator[str]:
             yield from claim_warnings(
                 template.get("spec", {}), f"{path}[{number}].ephemeral.volumeClaimTemplate.spec"
             )
-    yield from _token_paths(volumes, path)
+    yield from _overlapping_paths(volumes)
 
 
 def claim_warnings(spec: Object, path: str) -> Iterator[str]:
@@ -150,29 +151,68 @@ def claim_warnings(spec: Object, path: str) -> Iterator[str]:
             )
 
 
-def _token_paths(volumes: list[Object], path: str) -> Iterator[str]:
-    """Yield a warning for each projected file that shares its path with a token."""
-    projections = [
-        (number, source)
-        for number, volume in enumerate(volumes)
-        for source in volume.get("projected", {}).get("sources") or ()
-    ]
-    tokens = {
-        source["serviceAccountToken"].get("path", "")
-        for _, source in projections
-        if "serviceAccountToken" in source
-    }
-    if not tokens:
-        return
-    for number, source in projections:
-        for kind, shown in (("configMap", "configMap"), ("secret", "secrets"),
-                            ("downwardAPI", "downwardAPI")):  # fmt: skip
-            for position, item in enumerate(source.get(kind, {}).get("items", ())):
-                if item.get("path") in tokens:
-                    yield (
-                        f"{path}[{number}].projected.sources.{shown}[{position}]: has duplicated"
-                        f' path with ServiceAccountToken "{item["path"]}"'
-                    )
+def _overlapping_paths(volumes: list[Object]) -> Iterator[str]:
+    """Yield a warning for each file of a volume that stands in another file's way."""
+    for volume in volumes:
+        name = volume.get("name", "")
+        for kind, shown, key in (
+            ("configMap", "ConfigMap", "name"),
+            ("secret", "Secret", "secretName"),
+            ("downwardAPI", "DownwardAPI", ""),
+        ):
+            items = volume.get(kind, {}).get("items")
+            if items:
+                yield from _overlaps(_paths(items), _source(name, shown, volume[kind].get(key)))
+        if "projected" in volume:
+            yield from _projected_paths(name, volume["projected"].get("sources") or ())
+
+
+def _projected_paths(volume: str, sources: Iterable[Object]) -> Iterator[str]:
+    known: set[str] = set()
+    paths: list[str] = []
+    subject = ""
+    for source in sources:
+        if not source:
+            yield f'volume "{volume}" (Projected) has no sources provided'
+            continue
+        for kind, shown in _PROJECTED.items():
+            items = source.get(kind, {}).get("items")
+            if items:
+                paths = _paths(items)
+                subject = _source(volume, f"Projected {shown}", source[kind].get("name"))
+                break
+        else:
+            # A source without items is taken for the one before it, as kube-apiserver does.
+            if "serviceAccountToken" in source:
+                paths = [source["serviceAccountToken"].get("path", "")]
+                subject = _source(volume, "Projected ServiceAccountToken", None)
+        if paths:
+            yield from _overlaps(paths, subject)
+            yield from _overlaps(sorted([*set(paths), *known]), subject)
+            known.update(paths)
+
+
+def _source(volume: str, kind: str, name: str | None) -> str:
+    named = kind if name is None else f'{kind} "{name}"'
+    return f'volume "{volume}" ({named}): overlapping paths'
+
+
+def _paths(items: list[Object]) -> list[str]:
+    return [item.get("path", "") for item in items]
+
+
+def _overlaps(paths: list[str], subject: str) -> Iterator[str]:
+    seen: dict[str, None] = {}
+    for path in paths:
+        trimmed = path.rstrip("/")
+        for other in seen:
+            if not other or not trimmed:
+                break
+            # Not only whole segments count: token2 lies within token.
+            if f"{other}/".startswith(trimmed) or f"{trimmed}/".startswith(other):
+                yield f'{subject}: "{trimmed}" with "{other}"'
+                break
+        seen[trimmed] = None
 
 
 def _doubled(spec: Object, path: str) -> Iterator[str]:
