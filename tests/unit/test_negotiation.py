@@ -22,7 +22,8 @@ from services.apiserver.negotiation import (
 JSON = MediaType("json")
 YAML = MediaType("yaml")
 TABLE = MediaType("json", Convert("Table"))
-PROTOBUF = "application/vnd.kubernetes.protobuf"
+PROTOBUF = MediaType("protobuf")
+PROTOBUF_TYPE = "application/vnd.kubernetes.protobuf"
 
 
 @pytest.mark.parametrize(
@@ -39,8 +40,15 @@ PROTOBUF = "application/vnd.kubernetes.protobuf"
         ("application/yaml;q=0.5, */*", JSON),
         ("*/*, application/yaml;q=0.5", YAML),
         ("text/html, application/xml;q=0.9, */*;q=0.8", JSON),
-        (f"{PROTOBUF},application/json", JSON),
-        (f"{PROTOBUF}, */*", JSON),
+        (PROTOBUF_TYPE, PROTOBUF),
+        (f"{PROTOBUF_TYPE},application/json", PROTOBUF),
+        (f"{PROTOBUF_TYPE}, */*", PROTOBUF),
+        (f"application/json,{PROTOBUF_TYPE}", JSON),
+        (f"{PROTOBUF_TYPE};q=0.5,application/json", JSON),
+        (
+            f"{PROTOBUF_TYPE};as=PartialObjectMetadata;v=v1;g=meta.k8s.io",
+            MediaType("protobuf", Convert("PartialObjectMetadata")),
+        ),
         ("application/json;as=Table;v=v1;g=meta.k8s.io", TABLE),
         ("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", TABLE),
         (
@@ -54,7 +62,8 @@ PROTOBUF = "application/vnd.kubernetes.protobuf"
         ("application/json, application/json;as=Table;v=v1;g=meta.k8s.io", JSON),
         ("application/json;q=0.5, application/json;as=Table;v=v1;g=meta.k8s.io;q=0.9", TABLE),
         (
-            f"{PROTOBUF};as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1;g=meta.k8s.io",
+            f"{PROTOBUF_TYPE};as=Table;v=v1;g=meta.k8s.io,"
+            "application/json;as=Table;v=v1;g=meta.k8s.io",
             TABLE,
         ),
         ("application/json;stream=watch", JSON),
@@ -91,8 +100,8 @@ def test_an_unknown_media_type_is_refused_with_empty_details(accept: str) -> Non
         "application/json;stream=list",
         "application/yaml;stream=watch",
         "application/json;sv=v9",
-        PROTOBUF,
-        f"{PROTOBUF};stream=watch",
+        f"{PROTOBUF_TYPE};stream=list",
+        f"{PROTOBUF_TYPE};as=Table;v=v1;g=meta.k8s.io",
     ],
 )
 def test_a_known_media_type_with_bad_parameters_is_refused_without_details(accept: str) -> None:
@@ -108,6 +117,16 @@ def test_custom_resources_take_a_type_wildcard_and_refuse_without_details() -> N
     assert caught.value.details is None
 
 
+def test_custom_resources_have_no_protobuf() -> None:
+    assert negotiate(f"{PROTOBUF_TYPE},application/json", custom=True) == JSON
+    assert negotiate_watch(f"{PROTOBUF_TYPE},application/json", custom=True) == JSON
+    for decide in (negotiate, negotiate_watch):
+        with pytest.raises(NotAcceptable):
+            decide(PROTOBUF_TYPE, custom=True)
+    with pytest.raises(UnsupportedMediaType):
+        request_format(PROTOBUF_TYPE, custom=True)
+
+
 def test_a_resource_without_a_table_falls_back_or_refuses() -> None:
     table = "application/json;as=Table;v=v1;g=meta.k8s.io"
     assert negotiate(f"{table},application/json", tables=False) == JSON
@@ -121,13 +140,18 @@ def test_a_resource_without_a_table_falls_back_or_refuses() -> None:
         (None, JSON),
         ("*/*", JSON),
         ("application/json;stream=watch", JSON),
-        (f"{PROTOBUF};stream=watch,application/json;stream=watch", JSON),
+        (f"{PROTOBUF_TYPE};stream=watch,application/json;stream=watch", PROTOBUF),
         ("application/json;as=Table;v=v1;g=meta.k8s.io", TABLE),
         ("application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io", JSON),
     ],
 )
-def test_a_watch_is_json(accept: str | None, media: MediaType) -> None:
+def test_a_watch_is_json_or_protobuf(accept: str | None, media: MediaType) -> None:
     assert negotiate_watch(accept) == media
+
+
+def test_the_content_type_of_a_watch_says_so_except_in_json() -> None:
+    assert JSON.stream_content_type == "application/json"
+    assert PROTOBUF.stream_content_type == f"{PROTOBUF_TYPE};stream=watch"
 
 
 @pytest.mark.parametrize("accept", ["application/yaml", "application/yaml, application/json"])
@@ -146,7 +170,7 @@ def test_a_watch_as_yaml_is_refused_in_yaml(accept: str) -> None:
         ("application/json;as=Table;v=v1;g=meta.k8s.io", JSON),
         ("application/json;as=Table;v=v1;g=meta.k8s.io, application/yaml", YAML),
         ("text/html", JSON),
-        (PROTOBUF, JSON),
+        (PROTOBUF_TYPE, PROTOBUF),
     ],
 )
 def test_an_error_is_always_written_in_some_format(accept: str | None, media: MediaType) -> None:
@@ -202,6 +226,7 @@ def test_pretty_is_part_of_the_media_type() -> None:
         ("application/json; charset=utf-8", "json"),
         ('application/json; charset="utf-8";', "json"),
         ("application/yaml", "yaml"),
+        (PROTOBUF_TYPE, "protobuf"),
     ],
 )
 def test_the_format_of_a_body(content_type: str | None, expected: str) -> None:
@@ -218,7 +243,6 @@ def test_the_format_of_a_body(content_type: str | None, expected: str) -> None:
         "application/json; charset",
         "application/json, application/yaml",
         "application/apply-patch+yaml",
-        PROTOBUF,
     ],
 )
 def test_a_body_of_another_type_is_refused_without_details(content_type: str) -> None:

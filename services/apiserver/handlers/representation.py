@@ -1,8 +1,8 @@
 """Representation: stored bytes → what the client accepts.
 
 The plain JSON form copies bytes. Every other form (another version, PartialObjectMetadata,
-Table, YAML, protobuf, indented) is made from the decoded object, once per state of it where it is kept
-in the watch cache, and shared by all who ask.
+Table, YAML, protobuf, indented) is made from the decoded object, once per state of it where it
+is kept in the watch cache, and shared by all who ask.
 """
 
 from __future__ import annotations

@@ -14,9 +14,10 @@ from typing import Any
 
 import orjson
 
+from services.apiserver.codec import protobuf
 from services.apiserver.errors import BadRequest, Expired, to_status
 from services.apiserver.handlers.get import wait_for_version
-from services.apiserver.handlers.representation import as_table, is_plain
+from services.apiserver.handlers.representation import as_table, is_plain, written
 from services.apiserver.handlers.selection import Selected, selected
 from services.apiserver.http import WRITER, StreamWriter
 from services.apiserver.negotiation import (
@@ -45,7 +46,7 @@ InitialEventsEnd = {"k8s.io/initial-events-end": "true"}
 Subscribe = Callable[[Callable[[], None]], Watcher]
 """Starts the watcher; gets what is to be called when it has something."""
 MakeFrame = Callable[[WatchEvent, bool], bytes]
-"""Makes the line of an event; the second argument says whether it is an initial event."""
+"""Makes the frame of an event; the second argument says whether it is an initial event."""
 
 
 class WatchLimits:
@@ -69,7 +70,7 @@ async def watch(request: Request, served: Served, limits: WatchLimits) -> AnyRes
     include = include_object(request.parameter("includeObject"))
     choice = selected(served, options)
     scope = _scope(request, served, choice)
-    headers = ((b"content-type", media.content_type.encode()),)
+    headers = ((b"content-type", media.stream_content_type.encode()),)
     after, wants_mark = await _start(served, options)
     renderings = served.store.backend.cache.renderings
 
@@ -82,6 +83,7 @@ async def watch(request: Request, served: Served, limits: WatchLimits) -> AnyRes
         subscribe,
         _frames(served, media, include, renderings),
         _bookmark_maker(served, media) if options.allow_watch_bookmarks else None,
+        media,
         lifetime_s=limits.lifetime_s(options.timeout_s),
         marks_initial_end=wants_mark,
         ready=limits.ready,
@@ -144,6 +146,7 @@ class WatchStream:
         "_frames",
         "_lifetime_s",
         "_marks_initial_end",
+        "_media",
         "_over",
         "_ready",
         "_subscribe",
@@ -157,6 +160,7 @@ class WatchStream:
         subscribe: Subscribe,
         frames: MakeFrame,
         bookmark: Callable[[int, bool], bytes] | None,
+        media: MediaType,
         *,
         lifetime_s: float,
         marks_initial_end: bool,
@@ -166,6 +170,7 @@ class WatchStream:
         self._subscribe = subscribe
         self._frames = frames
         self._bookmark = bookmark
+        self._media = media
         self._lifetime_s = lifetime_s
         self._marks_initial_end = marks_initial_end
         self._ready = ready
@@ -180,8 +185,8 @@ class WatchStream:
             self._watcher = self._subscribe(partial(self._ready.add, self._drain_now))
         except HistoryExpired as error:
             refusal = Expired(f"The resourceVersion for the provided watch is too old: {error}")
-            line = b'{"type":"ERROR","object":%b}\n' % orjson.dumps(to_status(refusal))
-            await send({"type": "http.response.body", "body": line})
+            frame = _framing(self._media)("ERROR", written(to_status(refusal), self._media))
+            await send({"type": "http.response.body", "body": frame})
             return
         loop = asyncio.get_running_loop()
         timers = [loop.call_later(self._lifetime_s, self._end)]
@@ -285,6 +290,15 @@ async def _disconnected(receive: Receive) -> None:
 # -- what an event looks like ----------------------------------------------------------
 
 
+def _framing(media: MediaType) -> Callable[[str, bytes], bytes]:
+    """Return what makes an event's frame of its type and its object, as `media` writes both."""
+    return protobuf.watch_frame if media.format == "protobuf" else _line
+
+
+def _line(event_type: str, obj: bytes) -> bytes:
+    return b'{"type":"%b","object":%b}\n' % (event_type.encode(), obj)
+
+
 def _frames(
     served: Served, media: MediaType, include: IncludeObject, renderings: Renderings
 ) -> MakeFrame:
@@ -301,17 +315,15 @@ def _frames(
     def make(item: CachedObject) -> bytes:
         stored = served.store.decode(item.body)
         if media.convert is not None:
-            return orjson.dumps(partial_metadata(stored, api_version=media.convert.api_version))
-        return orjson.dumps(served.from_storage(stored))
+            return written(partial_metadata(stored, api_version=media.convert.api_version), media)
+        return written(served.from_storage(stored), media)
 
     api_version = media.convert and media.convert.api_version
-    key = ("object", served.resource.group_version, api_version)
+    key = (media.format, served.resource.group_version, api_version)
+    framing = _framing(media)
 
     def framed(event: WatchEvent, initial: bool) -> bytes:
-        return b'{"type":"%b","object":%b}\n' % (
-            event.type.encode(),
-            renderings.get(event.object, key, make),
-        )
+        return framing(event.type, renderings.get(event.object, key, make))
 
     return framed
 
@@ -339,14 +351,15 @@ def _table_frames(
             body = make(event.object, with_columns=True)
         else:
             body = renderings.get(event.object, key, lambda item: make(item, with_columns=False))
-        return b'{"type":"%b","object":%b}\n' % (event.type.encode(), body)
+        return _line(event.type, body)
 
     return framed
 
 
 def _bookmark_maker(served: Served, media: MediaType) -> Callable[[int, bool], bytes]:
-    """Return the function that makes the line of a bookmark at a revision."""
+    """Return the function that makes the frame of a bookmark at a revision."""
     resource = served.resource
+    framing = _framing(media)
     empty = served.codec.empty()
 
     def make(revision: int, ends_initial: bool) -> bytes:
@@ -371,6 +384,6 @@ def _bookmark_maker(served: Served, media: MediaType) -> Callable[[int, bool], b
                 )
             else:
                 value = partial_metadata(value, api_version=media.convert.api_version)
-        return b'{"type":"BOOKMARK","object":%b}\n' % orjson.dumps(value)
+        return framing("BOOKMARK", written(value, media))
 
     return make
