@@ -8,12 +8,8 @@ Manifest = dict[str, Any]
 
 
 def configmap(name: str, *, data: dict[str, str] | None = None, **metadata: Any) -> Manifest:
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": name, **metadata},
-        "data": data or {},
-    }
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, **metadata}}
+    return {**manifest, "data": data} if data else manifest
 
 
 def pod(name: str, **metadata: Any) -> Manifest:

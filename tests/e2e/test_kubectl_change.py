@@ -97,7 +97,7 @@ def test_scale_changes_the_replicas(kubectl: Kubectl) -> None:
     assert kubectl("scale", "deployment", "d", "--replicas=5") == "deployment.apps/d scaled\n"
     assert kubectl.get("deployment", "d")["spec"]["replicas"] == 5
     refused = kubectl.fails("scale", "deployment/d", "--current-replicas=2", "--replicas=1")
-    assert "expected replicas to be 2, was 5" in refused
+    assert "Expected replicas to be 2, was 5" in refused
     kubectl("scale", "deployment/d", "--current-replicas=5", "--replicas=0")
     assert kubectl.get("deployment", "d")["spec"]["replicas"] == 0
 

@@ -39,8 +39,8 @@ def test_objects_are_created_read_replaced_and_deleted(core: api.CoreV1Api, name
     assert int(replaced.metadata.resource_version) > int(created.metadata.resource_version)
     assert core.read_namespaced_config_map("c", namespace).data == {"k": "2"}
     status = core.delete_namespaced_config_map("c", namespace)
-    assert status.status == "Success"
-    assert status.details.uid == created.metadata.uid
+    assert status["status"] == "Success"
+    assert status["details"]["uid"] == created.metadata.uid
 
 
 def test_a_whole_workload_keeps_its_fields_on_the_way(apps: api.AppsV1Api, namespace: str) -> None:
@@ -196,13 +196,31 @@ def test_a_watch_ends_at_its_timeout(core: api.CoreV1Api, namespace: str) -> Non
     assert list(events) == []
 
 
-def test_a_watch_from_too_old_a_version_is_410(core: api.CoreV1Api, namespace: str) -> None:
-    with pytest.raises(api.ApiException) as caught:
+def test_a_watch_from_too_old_a_version_is_410_and_a_new_list_helps(
+    core: api.CoreV1Api, namespace: str
+) -> None:
+    old = core.list_namespaced_config_map(namespace).metadata.resource_version
+    for number in range(25):  # of 900 KB: more than the window of past states keeps
+        body = configmap("big", data={"k": str(number % 10) * 900_000})
+        if number:
+            core.replace_namespaced_config_map("big", namespace, body)
+        else:
+            core.create_namespaced_config_map(namespace, body)
+
+    def watch_from(version: str) -> None:
         for _ in watch.Watch().stream(
-            core.list_namespaced_config_map, namespace, resource_version="1", timeout_seconds=5
+            core.list_namespaced_config_map,
+            namespace,
+            resource_version=version,
+            timeout_seconds=1,
         ):
             pass
+
+    with pytest.raises(api.ApiException) as caught:
+        watch_from(old)
     assert caught.value.status == 410
+    assert "too old resource version" in str(caught.value.reason)
+    watch_from(core.list_namespaced_config_map(namespace).metadata.resource_version)
 
 
 def test_an_informer_like_loop_ends_with_the_servers_state(
