@@ -17,6 +17,8 @@ from services.apiserver.kinds.platform.networkpolicy import NETWORKPOLICY_STRATE
 from services.apiserver.kinds.platform.node import NODE_STRATEGIES
 from services.apiserver.kinds.platform.policies import POLICY_STRATEGIES
 from services.apiserver.kinds.platform.rbac import RBAC_STRATEGIES
+from services.apiserver.kinds.platform.resourceclaims import RESOURCECLAIM_STRATEGIES
+from services.apiserver.kinds.platform.resourceslices import RESOURCESLICE_STRATEGIES
 from services.apiserver.kinds.platform.scheduling import SCHEDULING_STRATEGIES
 from services.apiserver.kinds.platform.storage import STORAGE_STRATEGIES
 from services.apiserver.kinds.platform.webhooks import WEBHOOK_STRATEGIES
@@ -35,6 +37,8 @@ PLATFORM_STRATEGIES: dict[tuple[str, str], StrategyFactory] = {
     **NODE_STRATEGIES,
     **POLICY_STRATEGIES,
     **RBAC_STRATEGIES,
+    **RESOURCECLAIM_STRATEGIES,
+    **RESOURCESLICE_STRATEGIES,
     **SCHEDULING_STRATEGIES,
     **STORAGE_STRATEGIES,
     **WEBHOOK_STRATEGIES,

@@ -13,7 +13,7 @@ from services.apiserver.kinds.platform.rules import (
     node_label_warnings,
     required_name,
 )
-from services.apiserver.kinds.podspec.resources import round_up, validate_overhead
+from services.apiserver.kinds.podspec.resources import validate_overhead
 from services.apiserver.kinds.podspec.scheduling import validate_tolerations
 from services.apiserver.registry.strategy import Object, Strategy, StrategyFactory, WriteContext
 from services.apiserver.validation.field import duplicate, index
@@ -26,11 +26,6 @@ TOLERATION_KEYS = ("key", "operator", "value", "effect")
 class RuntimeClassStrategy(Strategy):
     create_on_update = True
     unconditional_update = False
-
-    def default(self, obj: Object) -> None:
-        overhead = (obj.get("overhead") or {}).get("podFixed")
-        if overhead:
-            round_up(overhead)
 
     def validate_create(self, ctx: WriteContext, obj: Object) -> list[Cause]:
         return _validate_class(obj)
