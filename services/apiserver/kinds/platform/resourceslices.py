@@ -25,7 +25,6 @@ from services.apiserver.kinds.platform.rules import follows, immutable, required
 from services.apiserver.registry.strategy import Object, Strategy, StrategyFactory, WriteContext
 from services.apiserver.validation.field import (
     child,
-    index,
     invalid,
     key,
     required,
