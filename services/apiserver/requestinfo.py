@@ -29,6 +29,8 @@ class RequestInfo:
     subresource: str = ""
     name: str = ""
     parts: tuple[str, ...] = ()
+    is_watch_path: bool = False
+    """Whether it came by one of the older /watch/ paths."""
 
 
 @dataclass(frozen=True, slots=True)

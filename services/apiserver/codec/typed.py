@@ -14,7 +14,7 @@ Source: Go's encoding/json and its copy sigs.k8s.io/json; kube-apiserver v1.36.2
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from services.apiserver.codec import leaves
@@ -160,6 +160,8 @@ def _map_decoder(type_: str) -> Decoder:
     element_type = type_[4:]
     taken = leaves.TAKEN.get(element_type)
     convert = decoder_for(element_type)
+    # Go's nil bytes come back from storage as empty ones.
+    zero = (lambda: "") if element_type == "bytes" else partial(zero_of, element_type)
 
     def decode(value: Any, unknown: list[str]) -> Any:
         if type(value) is not dict:
@@ -169,7 +171,7 @@ def _map_decoder(type_: str) -> Decoder:
             if type(item) is taken:
                 out[key] = item
             elif item is None:
-                out[key] = zero_of(element_type)
+                out[key] = zero()
             else:
                 out[key] = convert(item, unknown)
         return out

@@ -9,6 +9,7 @@ from services.apiserver.handlers.writes import WriteFlow
 from services.apiserver.negotiation import include_object, negotiate
 from services.apiserver.registry.served import Served
 from services.apiserver.request import AnyResponse, Request
+from services.apiserver.validation.metadata import merge_duplicate_owner_references
 from services.apiserver.validation.options import parse_create_options
 
 
@@ -21,6 +22,7 @@ async def create(request: Request, served: Served, flow: WriteFlow) -> AnyRespon
     ctx = flow.context(request, dry_run=options.dry_run)
     sent = await read_object(request, served, options.field_validation, ctx.warnings)
     flow.match_namespace(served, request.info, sent)
+    merge_duplicate_owner_references(sent, ctx.warnings)
     obj = served.to_storage(sent)
     served.store.strategy.default(obj)
     served.store.fill_system_fields(ctx, obj)

@@ -89,8 +89,9 @@ class Dispatch:
             raise no_such_resource()
         if depth > 1 and resource.namespaced and not info.namespace:
             raise no_such_resource()
-        watch_path = info.verb == "watch" and depth == 3
-        if depth == 3 and (info.subresource not in resource.subresources or watch_path):
+        if info.is_watch_path and (depth == 3 or "watch" not in resource.verbs):
+            raise no_such_resource()
+        if depth == 3 and info.subresource not in resource.subresources:
             raise no_such_resource()
         if depth > 3 and info.subresource != "proxy":
             raise no_such_resource()

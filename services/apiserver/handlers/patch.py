@@ -22,6 +22,7 @@ from services.apiserver.registry.interpret import not_found
 from services.apiserver.registry.served import Served
 from services.apiserver.registry.strategy import Object, UpdateSubresource
 from services.apiserver.request import AnyResponse, Request
+from services.apiserver.validation.metadata import merge_duplicate_owner_references
 from services.apiserver.validation.options import parse_patch_options
 
 JSON_PATCH = "application/json-patch+json"
@@ -65,6 +66,7 @@ async def patch(
                 f"the name of the object ({wanted['metadata'].get('name', '')}) does not match "
                 f"the name on the URL ({request.info.name})"
             )
+        merge_duplicate_owner_references(wanted, ctx.warnings)
         obj = served.to_storage(wanted)
         served.store.strategy.default(obj)
         await flow.mutate_update(ctx, served, obj, old, options)
@@ -130,8 +132,10 @@ def patched(
         ("apiVersion", obj.get("apiVersion"), resource.group_version),
         ("kind", obj.get("kind"), resource.kind),
     ):
-        if value != wanted:
+        # A patch may replace the whole object and leave them out.
+        if value not in ("", None, wanted):
             raise patch_invalid(f"the {name} of the patched object ({value}) is not {wanted}")
+        obj[name] = wanted
     return obj
 
 

@@ -80,7 +80,7 @@ class PodActions:
         self._flow.match_namespace(pods, request.info, binding)
         name = request.info.name or binding["metadata"].get("name", "")
         check_binding(binding, name)
-        await self._flow.admit_connect(ctx, pods, binding, options)
+        await self._flow.admit_connect(ctx, pods, "binding", binding, options)
         await pods.store.modify(ctx, name, lambda pod: bind(pod, binding, ctx.now))
         return _success(201, media, ctx.warnings)
 
@@ -96,7 +96,7 @@ class PodActions:
         self._flow.match_namespace(pods, request.info, eviction)
         name = request.info.name
         check_eviction(eviction, name)
-        await self._flow.admit_connect(ctx, pods, eviction, options)
+        await self._flow.admit_connect(ctx, pods, "eviction", eviction, options)
         wanted = parse_delete_options({}, eviction.get("deleteOptions") or {})
         ctx.dry_run = ctx.dry_run or wanted.dry_run
         for attempt in range(EVICTION_ATTEMPTS):

@@ -13,6 +13,7 @@ from services.apiserver.registry.served import Served
 from services.apiserver.registry.strategy import Object, UpdateSubresource
 from services.apiserver.request import AnyResponse, Request
 from services.apiserver.requestinfo import RequestInfo
+from services.apiserver.validation.metadata import merge_duplicate_owner_references
 from services.apiserver.validation.options import parse_update_options
 
 
@@ -31,6 +32,7 @@ async def update(
     sent = await read_object(request, served, options.field_validation, ctx.warnings)
     flow.match_namespace(served, request.info, sent)
     match_name(request.info, sent)
+    merge_duplicate_owner_references(sent, ctx.warnings)
     wanted = served.to_storage(sent)
     served.store.strategy.default(wanted)
 

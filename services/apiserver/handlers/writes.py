@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -121,10 +122,17 @@ class WriteFlow:
         return check
 
     async def admit_connect(
-        self, ctx: WriteContext, served: Served, obj: Object, options: WriteOptions
+        self,
+        ctx: WriteContext,
+        served: Served,
+        subresource: str,
+        obj: Object,
+        options: WriteOptions,
     ) -> None:
         """Admit what is created under an object: a binding, an eviction, a token request."""
-        attributes = self._attributes(ctx, served, "CREATE", options, obj)
+        attributes = replace(
+            self._attributes(ctx, served, "CREATE", options, obj), subresource=subresource
+        )
         await self._admission.mutate(ctx, attributes)
         await self._admission.validate(ctx, attributes)
 

@@ -84,9 +84,11 @@ def invalid(
     kind: str | None = None,
     group: str | None = None,
 ) -> Invalid:
-    """Return the 422 of field errors; `kind` and `group` are the resource's unless given."""
+    """Return the 422 of field errors; `kind` and `group` are those of the stored object (an
+    event of events.k8s.io is one of the core group) unless given."""
     kind = kind or resource.kind
-    group = resource.group if group is None else group
+    if group is None:
+        group = resource.storage.group if resource.storage else resource.group
     qualified = f"{kind}.{group}" if group else kind
     details: dict[str, Any] = {"name": name} if name else {}
     if group:

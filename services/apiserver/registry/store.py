@@ -451,6 +451,7 @@ class ResourceStore:
         old = self.decode(current.body)
         self._check_preconditions(old, request.preconditions)
         await check(old, old)
+        ctx.warnings += self.strategy.warn_on_delete(ctx, old, request.propagation)
         old["metadata"].pop("resourceVersion", None)
         obj = orjson.loads(orjson.dumps(old))
         verdict = self._mark(ctx, obj, request)

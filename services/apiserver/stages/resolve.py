@@ -46,11 +46,13 @@ def request_info(method: str, path: str, query: Mapping[str, Sequence[str]]) -> 
     version = rest[0]
     rest = rest[1:]
     verb = VERBS.get(method, "")
+    is_watch_path = False
     if rest[0] in ("watch", "proxy"):
         if len(rest) < 2:
             return RequestInfo(False, path, method.lower())
         verb = rest[0]
         rest = rest[1:]
+        is_watch_path = verb == "watch"
     namespace = ""
     if rest[0] == "namespaces":
         if len(rest) > 1:
@@ -78,6 +80,7 @@ def request_info(method: str, path: str, query: Mapping[str, Sequence[str]]) -> 
         subresource,
         name,
         tuple(rest),
+        is_watch_path,
     )
 
 
