@@ -103,7 +103,7 @@ def drop_type_dependent(spec: Object, before: Object) -> None:
             if spec.get(name) == before.get(name):
                 spec.pop(name, None)
 
-    if old_kind in ADDRESS_TYPES and kind not in ADDRESS_TYPES:
+    if old_kind != "ExternalName" and kind == "ExternalName":
         if spec.get("clusterIPs", []) == before.get("clusterIPs", []):
             spec.pop("clusterIP", None)
             spec.pop("clusterIPs", None)

@@ -326,13 +326,14 @@ class ResourceStore:
     ) -> Written:
         old["metadata"].pop("resourceVersion", None)
         self._prepare_update(ctx, obj, old, subresource)
+        hooks = subresource or self.strategy
         if obj == old and not always_write:
             # A write that changes nothing is none; but only if what it looked at is the truth.
             if not current.live:
                 raise _MaybeStale
+            ctx.warnings += hooks.warn_on_update(ctx, obj, old)
             await check(obj, old)
             return Written(current.body)
-        hooks = subresource or self.strategy
         meta = obj["metadata"]
         causes: list[Cause] = []
         if meta != old["metadata"]:
