@@ -29,11 +29,7 @@ from services.apiserver.registry.strategy import (
     WriteContext,
 )
 from services.apiserver.validation import field
-from services.apiserver.validation.metadata import (
-    validate_label_selector,
-    validate_metadata_create,
-)
-from services.apiserver.validation.names import dns1123_subdomain
+from services.apiserver.validation.metadata import validate_label_selector
 
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
@@ -75,14 +71,12 @@ class DaemonSetStrategy(PodOwnerStrategy):
         return list(_validate_spec(obj["spec"]))
 
     def validate_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[Cause]:
-        if obj["metadata"] == old["metadata"] and obj["spec"] == old["spec"]:
+        if obj["spec"] == old["spec"]:
             return []
-        # The whole object is checked as at creation, and then its spec once more.
-        causes = validate_metadata_create(obj, namespaced=True, validate_name=dns1123_subdomain)
-        if obj["spec"] != old["spec"]:
-            found = list(_validate_spec(obj["spec"], old["spec"]))
-            causes += [*found, *found, *immutable(obj["spec"], old["spec"], "selector")]
-        return causes
+        return [
+            *_validate_spec(obj["spec"], old["spec"]),
+            *immutable(obj["spec"], old["spec"], "selector"),
+        ]
 
     def subresources(self) -> Mapping[str, UpdateSubresource]:
         return {"status": DaemonSetStatus(self)}

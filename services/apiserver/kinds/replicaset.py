@@ -22,8 +22,6 @@ from services.apiserver.registry.strategy import (
     UpdateSubresource,
     WriteContext,
 )
-from services.apiserver.validation.metadata import validate_metadata_create
-from services.apiserver.validation.names import dns1123_subdomain
 
 
 class ReplicaSetStrategy(PodOwnerStrategy):
@@ -38,14 +36,12 @@ class ReplicaSetStrategy(PodOwnerStrategy):
         return list(_validate_spec(obj["spec"]))
 
     def validate_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[Cause]:
-        if obj["metadata"] == old["metadata"] and obj["spec"] == old["spec"]:
+        if obj["spec"] == old["spec"]:
             return []
-        # The whole object is checked as at creation, and then its spec once more.
-        causes = validate_metadata_create(obj, namespaced=True, validate_name=dns1123_subdomain)
-        if obj["spec"] != old["spec"]:
-            found = list(_validate_spec(obj["spec"], old["spec"]))
-            causes += [*found, *found, *immutable(obj["spec"], old["spec"], "selector")]
-        return causes
+        return [
+            *_validate_spec(obj["spec"], old["spec"]),
+            *immutable(obj["spec"], old["spec"], "selector"),
+        ]
 
     def subresources(self) -> Mapping[str, UpdateSubresource]:
         return {"status": ReplicaSetStatus(self)}

@@ -106,13 +106,10 @@ class StatefulSetStrategy(PodOwnerStrategy):
         return causes
 
     def warn_on_create(self, ctx: WriteContext, obj: Object) -> list[str]:
-        return [*super().warn_on_create(ctx, obj), *_own_warnings(obj["spec"])]
+        return [*super().warn_on_create(ctx, obj), *_own_warnings(obj["spec"], "")]
 
     def warn_on_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[str]:
-        found = super().warn_on_update(ctx, obj, old)
-        if obj["metadata"].get("generation") != old["metadata"].get("generation"):
-            found += _own_warnings(obj["spec"])
-        return found
+        return [*super().warn_on_update(ctx, obj, old), *_own_warnings(obj["spec"], ".Spec")]
 
     def subresources(self) -> Mapping[str, UpdateSubresource]:
         return {"status": StatefulSetStatus(self)}
@@ -211,9 +208,10 @@ def _validate_strategy(strategy: Object) -> Iterator[Cause]:
         )
 
 
-def _own_warnings(spec: Object) -> Iterator[str]:
+def _own_warnings(spec: Object, below: str) -> Iterator[str]:
+    """Yield what the pod template is not to blame for; `below` ends the paths of claims."""
     for number, claim in enumerate(spec.get("volumeClaimTemplates", ())):
-        yield from claim_warnings(claim["spec"], f"spec.volumeClaimTemplates[{number}].Spec")
+        yield from claim_warnings(claim["spec"], f"spec.volumeClaimTemplates[{number}]{below}")
     if spec.get("revisionHistoryLimit", 0) < 0:
         yield (
             "spec.revisionHistoryLimit: a negative value retains all historical revisions;"
