@@ -13,7 +13,7 @@ from __future__ import annotations
 import binascii
 import struct
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import orjson
@@ -22,6 +22,7 @@ from services.apiserver.codec.protobuflayout import SCHEMA, Layout, items_layout
 from services.apiserver.codec.protobufwire import (
     DELIMITED,
     FIXED64,
+    SHORT,
     VARINT,
     chunk,
     tag_of,
@@ -29,7 +30,7 @@ from services.apiserver.codec.protobufwire import (
 )
 from services.apiserver.values import duration, time
 
-Write = Callable[[Any], bytes]
+Write = Callable[[Any], bytes | bytearray]
 """Returns a value without the tag and the length in front of it."""
 
 # How a field is written on the wire.
@@ -37,8 +38,6 @@ _TEXT, _NUMBER, _CHUNK, _SEVERAL = range(4)
 _Entry = tuple[bytes, int, Any]
 """A field's tag, how it is written, and what writes it."""
 
-_SHORT = tuple(bytes([number]) for number in range(0x80))
-"""Integers of one byte: most lengths, and most numbers."""
 _INTEGERS = frozenset({"bool", "int32", "int64"})
 
 
@@ -51,14 +50,16 @@ def message(definition: str) -> Write:
 def writer(layout: Callable[[], Layout]) -> Write:
     """Return the writer of a message; its layout is asked for when it is first used."""
     table: dict[str, _Entry] = {}
-    inlined: list[tuple[bytes, Write]] = []
-    pending = [layout]
+    inlined: dict[bytes, Write] = {}
+    compiled = False
     find = table.get
 
-    def write(obj: dict[str, Any]) -> bytes:
-        if pending:
-            _compile(pending[0](), table, inlined)
-            pending.clear()
+    def write(obj: dict[str, Any]) -> bytearray:
+        nonlocal compiled
+        if not compiled:
+            # Two threads may both do it, with the same outcome.
+            _compile(layout(), table, inlined)
+            compiled = True
         out = bytearray()
         for key, value in obj.items():
             entry = find(key)
@@ -71,25 +72,27 @@ def writer(layout: Callable[[], Layout]) -> Write:
                 data = convert(value)
             elif form == _NUMBER:
                 out += tag
-                out += _SHORT[value] if 0 <= value < 0x80 else varint(value)
+                out += SHORT[value] if 0 <= value < 0x80 else varint(value)
                 continue
             else:
                 convert(value, out)
                 continue
             size = len(data)
             out += tag
-            out += _SHORT[size] if size < 0x80 else varint(size)
+            out += SHORT[size] if size < 0x80 else varint(size)
             out += data
-        for tag, write_part in inlined:
+        for tag, write_part in inlined.items():
             data = write_part(obj)
             if data:
-                out += tag + varint(len(data)) + data
-        return bytes(out)
+                out += tag
+                out += varint(len(data))
+                out += data
+        return out
 
     return write
 
 
-def _compile(layout: Layout, table: dict[str, _Entry], inlined: list[tuple[bytes, Write]]) -> None:
+def _compile(layout: Layout, table: dict[str, _Entry], inlined: dict[bytes, Write]) -> None:
     for number, (name, type_) in layout.fields.items():
         base = type_.removeprefix("*")
         delimited = varint(tag_of(number, DELIMITED))
@@ -109,7 +112,11 @@ def _compile(layout: Layout, table: dict[str, _Entry], inlined: list[tuple[bytes
             table[name] = (delimited, _CHUNK, _write(base))
     for number, part in layout.inlined.items():
         tag = varint(tag_of(number, DELIMITED))
-        inlined.append((tag, writer(lambda part=part: part)))  # type: ignore[misc]
+        inlined[tag] = writer(partial(_itself, part))
+
+
+def _itself(layout: Layout) -> Layout:
+    return layout
 
 
 def _floats(tag: bytes) -> Callable[[float, bytearray], None]:
@@ -133,7 +140,7 @@ def _items(tag: bytes, write: Write) -> Callable[[list[Any], bytearray], None]:
             data = b"" if value is None else write(value)
             size = len(data)
             out += tag
-            out += _SHORT[size] if size < 0x80 else varint(size)
+            out += SHORT[size] if size < 0x80 else varint(size)
             out += data
 
     return put
@@ -145,7 +152,9 @@ def _entries(tag: bytes, write: Write) -> Callable[[dict[str, Any], bytearray], 
             data = chunk(1, key.encode())
             if value is not None:
                 data += chunk(2, write(value))
-            out += tag + varint(len(data)) + data
+            out += tag
+            out += varint(len(data))
+            out += data
 
     return put
 
@@ -188,6 +197,7 @@ def _duration(text: str) -> bytes:
     return _number(1, duration.parse_duration_ns(text))
 
 
+@lru_cache(maxsize=2048)
 def _quantity(text: str) -> bytes:
     return chunk(1, text.encode())
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 VARINT, FIXED64, DELIMITED, GROUP, GROUP_END, FIXED32 = range(6)
 """Wire types: the three lowest bits of a tag."""
 
+SHORT = tuple(bytes([number]) for number in range(0x80))
+"""The integers of one byte: most lengths, and most numbers."""
 _UINT64 = 2**64 - 1
 _MAX_NUMBER = 2**29 - 1
 _WIDTHS = {FIXED64: 8, FIXED32: 4}
@@ -37,6 +39,10 @@ def read_varint(raw: bytes, pos: int) -> tuple[int, int]:
 
 def varint(number: int) -> bytes:
     """Return an integer of at most 64 bits; a negative one in two's complement."""
+    if 0 <= number < 0x80:
+        return SHORT[number]
+    if 0 <= number < 0x4000:
+        return bytes((number & 0x7F | 0x80, number >> 7))
     rest = number & _UINT64
     out = bytearray()
     while rest > 0x7F:
@@ -50,9 +56,9 @@ def tag_of(number: int, wire_type: int) -> int:
     return number << 3 | wire_type
 
 
-def chunk(number: int, data: bytes) -> bytes:
+def chunk(number: int, data: bytes | bytearray) -> bytes:
     """Return a length-delimited field."""
-    return varint(tag_of(number, DELIMITED)) + varint(len(data)) + data
+    return b"".join((varint(tag_of(number, DELIMITED)), varint(len(data)), data))
 
 
 def skip(raw: bytes, tag: int, pos: int) -> int:
