@@ -205,13 +205,7 @@ def _metric(metric: Object, path: str, *, check_versions: bool) -> Iterator[Caus
     present = [name for name in _CHECKS if name in metric]
     if present:
         name = present[0]
-        yield from _CHECKS[name](metric[name], f"{path}.{name}")
-        if name == "object" and check_versions:
-            yield from _api_version(
-                metric[name].get("describedObject", {}),
-                f"{path}.object.describedObject.apiVersion",
-                core=True,
-            )
+        yield from _CHECKS[name](metric[name], f"{path}.{name}", check_versions)
     expected = _SOURCES.get(kind)
     if expected is None:
         yield field.not_supported(f"{path}.type", kind, tuple(_SOURCES))
@@ -227,9 +221,11 @@ def _metric(metric: Object, path: str, *, check_versions: bool) -> Iterator[Caus
                 )
 
 
-def _object(source: Object, path: str) -> Iterator[Cause]:
-    target = source.get("target", {})
-    yield from _reference(source.get("describedObject", {}), f"{path}.describedObject")
+def _object(source: Object, path: str, check_version: bool) -> Iterator[Cause]:
+    target, described = source.get("target", {}), source.get("describedObject", {})
+    yield from _reference(described, f"{path}.describedObject")
+    if check_version:
+        yield from _api_version(described, f"{path}.describedObject.apiVersion", core=True)
     yield from _identifier(source, path)
     yield from _target(target, f"{path}.target")
     if "value" not in target and "averageValue" not in target:
@@ -238,7 +234,7 @@ def _object(source: Object, path: str) -> Iterator[Cause]:
         )
 
 
-def _external(source: Object, path: str) -> Iterator[Cause]:
+def _external(source: Object, path: str, _: bool) -> Iterator[Cause]:
     target = source.get("target", {})
     yield from _identifier(source, path)
     yield from _target(target, f"{path}.target")
@@ -255,7 +251,7 @@ def _external(source: Object, path: str) -> Iterator[Cause]:
         )
 
 
-def _pods(source: Object, path: str) -> Iterator[Cause]:
+def _pods(source: Object, path: str, _: bool) -> Iterator[Cause]:
     target = source.get("target", {})
     yield from _identifier(source, path)
     yield from _target(target, f"{path}.target")
@@ -265,13 +261,13 @@ def _pods(source: Object, path: str) -> Iterator[Cause]:
         )
 
 
-def _resource(source: Object, path: str) -> Iterator[Cause]:
+def _resource(source: Object, path: str, _: bool) -> Iterator[Cause]:
     if not source.get("name"):
         yield field.required(f"{path}.name", "must specify a resource name")
     yield from _utilization(source.get("target", {}), f"{path}.target")
 
 
-def _container_resource(source: Object, path: str) -> Iterator[Cause]:
+def _container_resource(source: Object, path: str, _: bool) -> Iterator[Cause]:
     name, container = source.get("name", ""), source.get("container", "")
     if not name:
         yield field.required(f"{path}.name", "must specify a resource name")
@@ -285,14 +281,15 @@ def _container_resource(source: Object, path: str) -> Iterator[Cause]:
     yield from _utilization(source.get("target", {}), f"{path}.target")
 
 
-_CHECKS: dict[str, Callable[[Object, str], Iterator[Cause]]] = {
+_CHECKS: dict[str, Callable[[Object, str, bool], Iterator[Cause]]] = {
     "object": _object,
     "external": _external,
     "pods": _pods,
     "resource": _resource,
     "containerResource": _container_resource,
 }
-"""The checks of the sources, in the order in which the first one present is looked for."""
+"""The checks of the sources, in the order in which the first one present is looked for; they
+take the source, its path, and whether apiVersions are to be checked."""
 
 
 def _identifier(source: Object, path: str) -> Iterator[Cause]:
