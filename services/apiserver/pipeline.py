@@ -115,6 +115,7 @@ class Pipeline:
                 self._metrics.long_running(key, -1)
             return
         mutating = self._in_flight.admit(info, request.user)
+        self._metrics.serving += 1
         try:
             # After authentication: the answer is about the user.
             authorize(self._authorizers, request.user, info)
@@ -131,6 +132,7 @@ class Pipeline:
             # A slow reader may take as long as it wants for what is ready.
             await answer.send(response)
         finally:
+            self._metrics.serving -= 1
             self._in_flight.leave(mutating)
 
 

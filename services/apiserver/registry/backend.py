@@ -41,6 +41,8 @@ class CurrentRevision:
     async def _ask(self) -> None:
         try:
             while self._next is not None:
+                # One turn of the loop later all requests that came together share the question.
+                await asyncio.sleep(0)
                 waiting, self._next = self._next, None
                 try:
                     revision = await self._storage.current_revision()
