@@ -28,6 +28,7 @@ from services.apiserver.certificates import (
     write_kubeconfig,
 )
 from services.apiserver.codec import codec_for
+from services.apiserver.customresources.registrar import Registrar
 from services.apiserver.discovery import Discovery
 from services.apiserver.eventflow import Compaction, EventFlow, extractor_for, open_storage
 from services.apiserver.handlers.componentstatus import ComponentStatuses
@@ -102,6 +103,7 @@ class ApiServer:
         self._options = options
         self._metrics = Metrics()
         self._table = builtin_table()
+        self._openapi = OpenApi(self._table)
         self._stopping = False
 
     async def run(self) -> None:
@@ -156,6 +158,11 @@ class ApiServer:
             ]
             async with asyncio.timeout(START_TIMEOUT_S):
                 await events.ready.wait()
+                registrar = Registrar(table, registry, backend, self._openapi)
+                background.append(
+                    tasks.create_task(registrar.run(), name="custom resource definitions")
+                )
+                await registrar.ready.wait()
             await bootstrap.ensure(registry, lookup, self._addresses(port))
             settle_memory()
             log.info("serving", extra={"port": port})
@@ -237,7 +244,7 @@ class ApiServer:
                 f"{self._advertised()}:{port}",
                 [*other_paths, *OTHER_PATHS],
             ),
-            openapi=OpenApi(self._table),
+            openapi=self._openapi,
         )
         self._gauges(cache, in_flight, events)
         return Pipeline(

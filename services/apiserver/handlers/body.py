@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from services.apiserver.codec import Body, Codec, FieldReport, decode_body, protobuf
-from services.apiserver.errors import BadRequest
+from services.apiserver.errors import BadRequest, Cause, Invalid
 from services.apiserver.negotiation import CONTENT_TYPES, request_format
 from services.apiserver.registry.served import Served
 from services.apiserver.registry.strategy import Object
@@ -24,7 +24,8 @@ def decode_request(
     form = request_format(request.header(b"content-type"), custom=custom)
     if form == "protobuf":
         return Body(protobuf.decode(raw, expected))
-    return decode_body(raw, CONTENT_TYPES[form])
+    # Custom resources are Go maps: the last of repeated fields counts.
+    return decode_body(raw, CONTENT_TYPES[form], merge_repeated=not custom)
 
 
 def read_value(request: Request, raw: bytes, expected: tuple[str, str]) -> Any:
@@ -69,7 +70,10 @@ async def read_kind(
     value = {} if body.value is None else body.value
     if not isinstance(value, dict):
         raise codec.refuse(f"json: cannot unmarshal {_json_type(value)} into Go value")
-    check_kind(codec, value, expected)
+    if custom:
+        check_custom_kind(codec, value, expected)
+    else:
+        check_kind(codec, value, expected)
     report = None
     if field_validation != "Ignore":
         report = FieldReport(list(body.duplicates))
@@ -105,6 +109,40 @@ def check_kind(codec: Codec, value: dict[str, Any], expected: tuple[str, str]) -
             f"the API version in the data ({api_version}) does not match the expected API version "
             f"({expected[0]})"
         )
+
+
+def check_custom_kind(codec: Codec, value: dict[str, Any], expected: tuple[str, str]) -> None:
+    """Compare the apiVersion and kind of a custom resource, which must be there.
+
+    Raises:
+        BadRequest: one is missing, or the apiVersion is another.
+        Invalid: the kind is another.
+    """
+    api_version, kind = value.get("apiVersion"), value.get("kind")
+    if not isinstance(kind, str) or not kind:
+        raise BadRequest("Object 'Kind' is missing")
+    if not isinstance(api_version, str) or not api_version:
+        raise BadRequest("Object 'apiVersion' is missing")
+    if api_version != expected[0]:
+        raise BadRequest(
+            f"the API version in the data ({api_version}) does not match the expected API version "
+            f"({expected[0]})"
+        )
+    if kind != expected[1]:
+        raise wrong_kind(codec, value)
+
+
+def wrong_kind(codec: Codec, value: dict[str, Any]) -> Invalid:
+    """Return the 422 of a custom resource of another kind; its details name that kind."""
+    meta, kind = value.get("metadata"), value["kind"]
+    name = meta.get("name", "") if isinstance(meta, dict) else ""
+    message = f'kind: Invalid value: "{kind}": must be {codec.kind}'
+    details = {"name": name} if name else {}
+    return Invalid(
+        f'{kind}.{codec.group} "{name}" is invalid: {message}',
+        details={**details, "group": codec.group, "kind": kind},
+        causes=[Cause("FieldValueInvalid", message, "kind")],
+    )
 
 
 def _json_type(value: Any) -> str:

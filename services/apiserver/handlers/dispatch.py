@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from services.apiserver.errors import ApiError, MethodNotSupported, NotFound
+from services.apiserver.errors import ApiError, Forbidden, MethodNotSupported, NotFound
 from services.apiserver.handlers.componentstatus import ComponentStatuses
 from services.apiserver.handlers.create import create
 from services.apiserver.handlers.delete import delete, delete_collection
@@ -17,7 +17,7 @@ from services.apiserver.handlers.scale import get_scale, patch_scale, update_sca
 from services.apiserver.handlers.update import update
 from services.apiserver.handlers.watch import WatchLimits, watch
 from services.apiserver.handlers.writes import WriteFlow
-from services.apiserver.registry.interpret import not_found
+from services.apiserver.registry.interpret import details_of, not_found
 from services.apiserver.registry.served import Registry, Served
 from services.apiserver.request import AnyResponse, Request, Response
 from services.apiserver.requestinfo import RequestInfo
@@ -54,6 +54,8 @@ class Dispatch:
         resource = self._table.get(info.group, info.version, info.resource)
         if resource is None:
             return self._unknown(info)
+        if resource.custom:
+            return await self._custom(request, resource)
         self._check_shape(info, resource)
         request.resource = resource
         warning = DEPRECATED.get((info.group, info.version, info.resource))
@@ -62,7 +64,37 @@ class Dispatch:
         if resource.name == "componentstatuses" and request.method == "GET":
             return await self._components.answer(request)
         served = self._registry.find(info.group, info.version, info.resource)
-        depth = len(info.parts)
+        return await self._resource(request, resource, served)
+
+    async def _custom(self, request: Request, resource: Resource) -> AnyResponse:
+        """Serve a custom resource, which says no in its own words."""
+        info = request.info
+        try:
+            self._check_shape(info, resource)
+        except NotFound:
+            if len(info.parts) == 3 and not info.is_watch_path:
+                raise not_found(resource, info.name) from None
+            return TEXT_404
+        request.resource = resource
+        served = stored(self._registry.find(info.group, info.version, info.resource))
+        if served.deprecation:
+            request.notices.append(warning_header(served.deprecation))
+        if served.terminating and info.verb == "create":
+            raise Forbidden(
+                f"{resource.group_resource} is forbidden: create is not allowed while the custom "
+                "resource definition is terminating",
+                details=details_of(resource, info.name),
+            )
+        try:
+            return await self._resource(request, resource, served)
+        except MethodNotSupported as error:
+            error.details = details_of(resource, "")
+            raise
+
+    async def _resource(
+        self, request: Request, resource: Resource, served: Served | None
+    ) -> AnyResponse:
+        depth = len(request.info.parts)
         if depth == 1:
             return await self._collection(request, resource, served)
         if depth == 2:

@@ -13,6 +13,7 @@ from typing import Any
 
 from services.apiserver.codec import Codec, DecodeError, FieldReport
 from services.apiserver.errors import ApiError, BadRequest, Cause, Invalid, UnsupportedMediaType
+from services.apiserver.handlers.body import wrong_kind
 from services.apiserver.handlers.get import is_pretty
 from services.apiserver.handlers.representation import object_bytes, response
 from services.apiserver.handlers.writes import WriteFlow
@@ -128,6 +129,8 @@ def patched(
     shown = served.from_storage(old)
     obj = patch_result(served.codec, patch, shown, field_validation, warned_of)
     resource = served.resource
+    if resource.custom and isinstance(obj.get("kind"), str) and obj["kind"] != resource.kind:
+        raise wrong_kind(served.codec, obj)
     for name, value, wanted in (
         ("apiVersion", obj.get("apiVersion"), resource.group_version),
         ("kind", obj.get("kind"), resource.kind),

@@ -17,7 +17,7 @@ import yaml
 
 from services.apiserver.codec import protobuf
 from services.apiserver.negotiation import IncludeObject, MediaType
-from services.apiserver.printers import partial, partial_list, table
+from services.apiserver.printers import partial, partial_list, printer_of, render
 from services.apiserver.registry.served import Served
 from services.apiserver.registry.strategy import Object
 from services.apiserver.request import Header, Response
@@ -89,8 +89,8 @@ def as_table(
 ) -> dict[str, Any]:
     """Return the Table of objects in their stored version."""
     resource, conversion = served.resource, served.conversion
-    return table(
-        (resource.group, resource.kind),
+    return render(
+        served.printer or printer_of((resource.group, resource.kind)),
         stored,
         meta,
         include_object=include,

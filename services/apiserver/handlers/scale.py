@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from services.apiserver.codec import codec_for
-from services.apiserver.errors import BadRequest, Conflict
+from services.apiserver.errors import BadRequest, Cause, Conflict
 from services.apiserver.handlers.body import read_kind
 from services.apiserver.handlers.get import is_pretty, read, resource_version
 from services.apiserver.handlers.patch import patch_result, read_patch, requested_type
@@ -18,13 +18,19 @@ from services.apiserver.printers import partial, table
 from services.apiserver.registry.interpret import invalid, not_found
 from services.apiserver.registry.served import Served
 from services.apiserver.registry.store import Written
-from services.apiserver.registry.strategy import Object, UpdateSubresource, WriteContext
+from services.apiserver.registry.strategy import (
+    Object,
+    ScaleView,
+    UpdateSubresource,
+    WriteContext,
+)
 from services.apiserver.request import AnyResponse, Request
 from services.apiserver.validation.options import (
     WriteOptions,
     parse_patch_options,
     parse_update_options,
 )
+from shared.resources import Resource
 
 SCALE = ("autoscaling/v1", "Scale")
 SCALE_DEFINITION = "io.k8s.api.autoscaling.v1.Scale"
@@ -35,6 +41,35 @@ class ScaleSubresource(UpdateSubresource):
 
     def prepare_for_update(self, ctx: WriteContext, obj: Object, old: Object) -> None:
         self.strategy.prepare_for_update(ctx, obj, old)
+
+    def validate_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[Cause]:
+        if self.strategy.scale is None:
+            return []
+        # Only a custom resource's own schema knows what its replicas may be.
+        return self.strategy.validate_update(ctx, obj, old)
+
+
+class BuiltinScale:
+    """The scale view of the kinds that keep their replicas in spec.replicas."""
+
+    def to_scale(self, obj: Object, resource: Resource) -> Object:
+        return to_scale(obj, resource)
+
+    def before_patch(self, obj: Object, resource: Resource) -> Object:
+        return to_scale(obj, resource)
+
+    def apply(self, obj: Object, scale: Object) -> Object:
+        return apply_scale(obj, scale)
+
+    def validate(self, scale: Object) -> list[Cause]:
+        return validate_scale(scale)
+
+
+BUILTIN_SCALE = BuiltinScale()
+
+
+def scale_view(served: Served) -> ScaleView:
+    return served.store.strategy.scale or BUILTIN_SCALE
 
 
 async def get_scale(request: Request, served: Served, flow: WriteFlow) -> AnyResponse:
@@ -70,7 +105,7 @@ async def patch_scale(request: Request, served: Served, flow: WriteFlow) -> AnyR
     codec = codec_for("autoscaling", "v1", "Scale")
 
     async def wanted(old: Object) -> Object:
-        scale = to_scale(old, served.resource)
+        scale = scale_view(served).before_patch(old, served.resource)
         return patch_result(codec, patch, scale, options.field_validation, warned_of)
 
     done = await _write(ctx, request, served, flow, options, wanted)
@@ -92,10 +127,11 @@ async def _write(
             raise not_found(served.resource, name)
         scale = await wanted(old)
         _match(request, served, scale, old)
-        causes = validate_scale(scale)
+        view = scale_view(served)
+        causes = view.validate(scale)
         if causes:
             raise invalid(served.resource, name, causes, kind="Scale", group="autoscaling")
-        return apply_scale(old, scale)
+        return view.apply(old, scale)
 
     return await served.store.update(
         ctx,
@@ -153,7 +189,7 @@ def _answer(
     warnings: Sequence[str] = (),
 ) -> AnyResponse:
     media.check_shape(is_list=False)
-    scale = to_scale(served.store.decode(body), served.resource)
+    scale = scale_view(served).to_scale(served.store.decode(body), served.resource)
     convert = media.convert
     if convert is not None and convert.kind == "Table":
         meta = {"resourceVersion": scale["metadata"].get("resourceVersion", "")}

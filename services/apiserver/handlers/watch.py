@@ -319,7 +319,7 @@ def _frames(
         return written(served.from_storage(stored), media)
 
     api_version = media.convert and media.convert.api_version
-    key = (media.format, served.resource.group_version, api_version)
+    key = (media.format, served.resource.group_version, api_version, served.form)
     framing = _framing(media)
 
     def framed(event: WatchEvent, initial: bool) -> bytes:
@@ -342,7 +342,7 @@ def _table_frames(
         )
         return orjson.dumps(value)
 
-    key = ("table", served.resource.group_version, convert.api_version, include)
+    key = ("table", served.resource.group_version, convert.api_version, include, served.form)
 
     def framed(event: WatchEvent, initial: bool) -> bytes:
         nonlocal first

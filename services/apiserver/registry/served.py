@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 
 from services.apiserver.codec import Codec
+from services.apiserver.printers.printer import Printer
 from services.apiserver.registry.store import ResourceStore
 from services.apiserver.registry.strategy import Object
 from shared.resources import Resource
@@ -27,6 +28,14 @@ class Served:
     store: ResourceStore
     codec: Codec
     conversion: Conversion | None = None
+    printer: Printer | None = None
+    """Renders Tables; None: the one of the kind."""
+    deprecation: str = ""
+    """What every answer warns of."""
+    form: Hashable = None
+    """Differs between those that render the same stored object differently."""
+    terminating: bool = False
+    """Nothing may be created any more: the definition of the resource is being deleted."""
 
     def to_storage(self, obj: Object) -> Object:
         return obj if self.conversion is None else self.conversion.to_storage(obj)
@@ -48,6 +57,15 @@ class Registry:
     def add(self, served: Served) -> None:
         self._served[served.resource.gvr] = served
         self._stores[served.resource.group, served.resource.name] = served.store
+
+    def discard(self, gvr: tuple[str, str, str]) -> None:
+        """Serve that no longer; nothing happens if it was not served."""
+        gone = self._served.pop(gvr, None)
+        if gone is None:
+            return
+        key = (gone.resource.group, gone.resource.name)
+        if self._stores.get(key) is gone.store:
+            del self._stores[key]
 
     def find(self, group: str, version: str, name: str) -> Served | None:
         return self._served.get((group, version, name))

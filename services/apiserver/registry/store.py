@@ -186,7 +186,10 @@ class ResourceStore:
         strategy = self.strategy
         strategy.prepare_for_create(ctx, obj)
         causes = validate_metadata_create(
-            obj, namespaced=self.resource.namespaced, validate_name=strategy.validate_name
+            obj,
+            namespaced=self.resource.namespaced,
+            validate_name=strategy.validate_name,
+            standard_finalizers_only=strategy.standard_finalizers_only,
         )
         causes += strategy.validate_create(ctx, obj)
         if causes:
@@ -337,7 +340,12 @@ class ResourceStore:
         meta = obj["metadata"]
         causes: list[Cause] = []
         if meta != old["metadata"]:
-            causes += validate_metadata_update(obj, old, namespaced=self.resource.namespaced)
+            causes += validate_metadata_update(
+                obj,
+                old,
+                namespaced=self.resource.namespaced,
+                standard_finalizers_only=self.strategy.standard_finalizers_only,
+            )
         causes += hooks.validate_update(ctx, obj, old)
         if causes:
             raise invalid(self.resource, meta.get("name", ""), causes)

@@ -22,6 +22,7 @@ from typing import Any, Literal, Protocol
 
 from services.apiserver.errors import Cause
 from services.apiserver.requestinfo import RequestInfo, UserInfo
+from shared.resources import Resource
 
 Object = dict[str, Any]
 """An API object as decoded JSON."""
@@ -61,6 +62,26 @@ class WriteContext:
     warnings: list[str] = field(default_factory=list)
 
 
+class ScaleView(Protocol):
+    """An object seen as autoscaling/v1 Scale."""
+
+    def to_scale(self, obj: Object, resource: Resource) -> Object:
+        """Return the Scale of an object."""
+        ...
+
+    def before_patch(self, obj: Object, resource: Resource) -> Object:
+        """Return the Scale that a patch is applied to."""
+        ...
+
+    def apply(self, obj: Object, scale: Object) -> Object:
+        """Return a copy of the object with the replicas and resourceVersion of a Scale."""
+        ...
+
+    def validate(self, scale: Object) -> list[Cause]:
+        """Return what is wrong with a Scale, at its own fields."""
+        ...
+
+
 class Strategy:
     """The generic kind: metadata rules only. Kinds override what differs."""
 
@@ -79,6 +100,10 @@ class Strategy:
     default_garbage_collection: GarbageCollection = "background"
     """What a DELETE without a propagation policy does with dependents; "unsupported" ignores
     policies altogether."""
+    standard_finalizers_only = True
+    """Finalizers without a domain must be Kubernetes' own."""
+    scale: ScaleView | None = None
+    """How /scale shows and changes an object; None: as the built-in kinds do."""
     ttl_s: int | None = None
     """Seconds after which an object of this kind expires; None: it stays."""
 

@@ -1,0 +1,274 @@
+"""Registrar: follows the CustomResourceDefinitions and serves what is established.
+
+Every replica derives the same from its watch cache: the resources in the table and the
+registry, what to extract for selectors, the published schemas, and the status of the
+definitions, which all try to write and one manages to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import orjson
+
+from services.apiserver.customresources.cleanup import Cleanup
+from services.apiserver.customresources.codec import StructuralCodec
+from services.apiserver.customresources.definition import (
+    CLEANUP_FINALIZER,
+    GROUP,
+    RESOURCE,
+    Definition,
+    Object,
+    Version,
+    read_definition,
+)
+from services.apiserver.customresources.lifecycle import settled_status
+from services.apiserver.customresources.printer import CustomPrinter
+from services.apiserver.customresources.store import CustomResourceStore
+from services.apiserver.customresources.strategy import CustomResourceStrategy
+from services.apiserver.openapi import OpenApi
+from services.apiserver.registry.backend import Backend
+from services.apiserver.registry.served import Conversion, Registry, Served
+from services.apiserver.values.time import now
+from shared.objects import CachedObject, ExtractionRule
+from shared.resources import ResourceTable
+from shared.resources.keys import key_prefix
+from shared.storage import RevisionConflict, StorageError
+from shared.watchcache import EndReason
+
+log = logging.getLogger("kubefan.apiserver.customresources")
+
+RETRY_S = 1.0
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is remembered of a definition. `names` is what others of its group need to see."""
+
+    revision: int
+    group: str
+    names: Object
+    served: Definition | None = None
+    fingerprint: bytes = b""
+
+
+class Registrar:
+    """Keeps the table and the registry in step with the definitions."""
+
+    def __init__(
+        self, table: ResourceTable, registry: Registry, backend: Backend, openapi: OpenApi
+    ) -> None:
+        self._table = table
+        self._registry = registry
+        self._backend = backend
+        self._openapi = openapi
+        store = registry.stored(GROUP, RESOURCE)
+        assert store is not None
+        self._store = store
+        self._known: dict[bytes, _Known] = {}
+        self._cleanups: dict[bytes, asyncio.Task[None]] = {}
+        self.ready = asyncio.Event()
+        """Set once everything that was established at the start is served."""
+
+    def __repr__(self) -> str:
+        serving = sum(one.served is not None for one in self._known.values())
+        return f"<Registrar {len(self._known)} definitions, {serving} served>"
+
+    async def run(self) -> None:
+        """Follow the definitions for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                changed = asyncio.Event()
+                with self._store.cache.watch(after=None, on_ready=changed.set) as watcher:
+                    await self._sync(tasks)
+                    self.ready.set()
+                    while watcher.ended is None:
+                        while watcher.pending:
+                            watcher.drain()
+                        await changed.wait()
+                        changed.clear()
+                        while watcher.pending:
+                            watcher.drain()
+                        await self._sync(tasks)
+
+    async def _sync(self, tasks: asyncio.TaskGroup) -> None:
+        """Look at every definition that has changed since the last look, and at those whose
+        names may have become free."""
+        store, present = self._store, self._store.cache.scan(self._store.prefix)
+        groups: set[str] = set()
+        gone = self._known.keys() - {one.key for one in present}
+        for key in gone:
+            known = self._known.pop(key)
+            groups.add(known.group)
+            self._withdraw(known)
+        for item in present:
+            before = self._known.get(item.key)
+            if before is not None and before.revision == item.revision:
+                continue
+            crd = store.decode(item.body)
+            groups.add(crd["spec"]["group"])
+            self._look_at(item, crd, tasks)
+        for group in groups:
+            await self._settle(group)
+
+    def _look_at(self, item: CachedObject, crd: Object, tasks: asyncio.TaskGroup) -> None:
+        known = self._known.get(item.key)
+        if known is None:
+            known = self._known[item.key] = _Known(0, crd["spec"]["group"], {})
+        known.revision = item.revision
+        known.names = {"status": {"acceptedNames": crd.get("status", {}).get("acceptedNames")}}
+        definition = read_definition(crd)
+        if definition.established:
+            self._serve(known, crd, definition)
+        elif known.served is not None:
+            self._withdraw(known)
+        finalizers = crd["metadata"].get("finalizers") or ()
+        if definition.terminating and CLEANUP_FINALIZER in finalizers:
+            self._start_cleanup(item.key, definition, tasks)
+
+    def _start_cleanup(self, key: bytes, definition: Definition, tasks: asyncio.TaskGroup) -> None:
+        if key in self._cleanups:
+            return
+        cleanup = Cleanup(self._store, self._backend, definition)
+        task = tasks.create_task(cleanup.run(), name=f"cleanup of {definition.name}")
+        self._cleanups[key] = task
+        task.add_done_callback(lambda _: self._cleanups.pop(key, None))
+
+    # -- status -----------------------------------------------------------------------
+
+    async def _settle(self, group: str) -> None:
+        """Give the definitions of a group the status they should have."""
+        store = self._store
+        members = [key for key, known in self._known.items() if known.group == group]
+        for key in members:
+            item = store.cache.get(key)
+            if item is None:
+                continue
+            crd = store.decode(item.body)
+            if "deletionTimestamp" in crd["metadata"]:
+                continue
+            others = [self._known[other].names for other in members if other != key]
+            status = settled_status(crd, others, now())
+            if status == crd.get("status"):
+                continue
+            crd["status"] = status
+            try:
+                await self._backend.storage.update(key, store.encode(crd), expected=item.revision)
+            except RevisionConflict:
+                continue  # somebody was quicker; what they wrote comes as an event
+            except StorageError as error:
+                log.warning("status not written", extra={"key": key, "why": str(error)})
+                known = self._known[key]
+                known.revision = 0
+                continue
+            self._known[key].names = {"status": status}
+
+    # -- serving ----------------------------------------------------------------------
+
+    def _serve(self, known: _Known, crd: Object, definition: Definition) -> None:
+        fingerprint = _fingerprint(crd, definition)
+        if known.fingerprint == fingerprint:
+            return
+        before = known.served
+        known.served, known.fingerprint = definition, fingerprint
+        self._extract(definition)
+        kept = set()
+        storage = definition.storage_version
+        storage_codec = _codec(definition, storage)
+        # The storage version comes last: its store is the one that is found without a version.
+        for version in sorted(definition.versions, key=lambda one: one.storage):
+            if version.served or version.storage:
+                served = self._served(definition, version, storage_codec, fingerprint)
+                if not version.served:
+                    continue
+                kept.add(served.resource.gvr)
+                self._registry.add(served)
+                self._table.add(served.resource)
+                self._openapi.set_custom_schema(served.resource.gvr, version.schema.json)
+        if before is not None:
+            for version in before.versions:
+                gvr = before.resource(version).gvr
+                if gvr not in kept:
+                    self._discard(gvr)
+            # Their renderings may have changed; clients resume where they were.
+            self._end_watchers(definition)
+
+    def _served(
+        self,
+        definition: Definition,
+        version: Version,
+        storage_codec: StructuralCodec,
+        fingerprint: bytes,
+    ) -> Served:
+        codec = storage_codec if version.storage else _codec(definition, version)
+        resource = definition.resource(version)
+        strategy = CustomResourceStrategy(version)
+        store = CustomResourceStore(resource, strategy, self._backend, codec, storage_codec)
+        # What was written under the one and only schema needs no second look.
+        as_stored = version.storage and definition.generation == 1
+        return Served(
+            resource,
+            store,
+            codec,
+            None if as_stored else _AS_DECODED,
+            printer=CustomPrinter(version.columns),
+            deprecation=version.deprecation,
+            form=fingerprint,
+            terminating=definition.terminating,
+        )
+
+    def _extract(self, definition: Definition) -> None:
+        """Have what any version can be selected by extracted."""
+        fields = {
+            one.name: (one.path, one.default)
+            for version in definition.versions
+            for one in definition.resource(version).selectable
+        }
+        resource = definition.resource(definition.storage_version)
+        prefix = key_prefix(resource, self._backend.etcd_prefix)
+        extractor = self._backend.extractor
+        extractor.add(ExtractionRule(prefix, fields))
+        cache = self._backend.cache.resource(prefix)
+        if fields and len(cache):
+            cache.reselect(lambda item: extractor.extract(item.key, item.prefix + item.body))
+
+    def _withdraw(self, known: _Known) -> None:
+        definition = known.served
+        known.served, known.fingerprint = None, b""
+        if definition is None:
+            return
+        for version in definition.versions:
+            self._discard(definition.resource(version).gvr)
+        self._end_watchers(definition)
+
+    def _discard(self, gvr: tuple[str, str, str]) -> None:
+        self._table.discard(gvr)  # type: ignore[arg-type]
+        self._registry.discard(gvr)
+        self._openapi.set_custom_schema(gvr, None)  # type: ignore[arg-type]
+
+    def _end_watchers(self, definition: Definition) -> None:
+        resource = definition.resource(definition.storage_version)
+        prefix = key_prefix(resource, self._backend.etcd_prefix)
+        self._backend.cache.resource(prefix).end_watchers(EndReason.CLOSED)
+
+
+def _same(obj: Object) -> Object:
+    return obj
+
+
+_AS_DECODED = Conversion(_same, _same)
+"""The store decodes into the served version already; but the stored bytes are not the answer."""
+
+
+def _codec(definition: Definition, version: Version) -> StructuralCodec:
+    return StructuralCodec(definition.group, version.name, definition.kind, version.schema)
+
+
+def _fingerprint(crd: Object, definition: Definition) -> bytes:
+    """Return a hash of all that decides how a definition is served."""
+    names = crd.get("status", {}).get("acceptedNames")
+    parts = [definition.uid, crd["spec"], names, definition.terminating]
+    return blake2b(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()

@@ -1,0 +1,31 @@
+"""VersionSchema: the schema of one version, compiled when something first needs it.
+
+A definition with a large schema costs megabytes once compiled, and of many installed
+definitions few are ever written to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import orjson
+
+from services.apiserver.customresources.schemavalidation import SchemaValidator
+from services.apiserver.customresources.structural import Structural, compile_schema
+
+
+class VersionSchema:
+    """An openAPIV3Schema as JSON, and what is made of it."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self.json = orjson.dumps(schema)
+
+    @cached_property
+    def structural(self) -> Structural:
+        return compile_schema(orjson.loads(self.json))
+
+    @cached_property
+    def validator(self) -> SchemaValidator:
+        return SchemaValidator(orjson.loads(self.json))
