@@ -6,6 +6,7 @@ One module a family; nothing here knows workloads or the core group's kinds.
 from __future__ import annotations
 
 from services.apiserver.kinds.platform.addresses import ADDRESS_STRATEGIES
+from services.apiserver.kinds.platform.apiextensions import APIEXTENSIONS_STRATEGIES
 from services.apiserver.kinds.platform.apiregistration import APIREGISTRATION_STRATEGIES
 from services.apiserver.kinds.platform.certificates import CERTIFICATE_STRATEGIES
 from services.apiserver.kinds.platform.coordination import COORDINATION_STRATEGIES
@@ -26,6 +27,7 @@ from services.apiserver.registry.strategy import StrategyFactory
 
 PLATFORM_STRATEGIES: dict[tuple[str, str], StrategyFactory] = {
     **ADDRESS_STRATEGIES,
+    **APIEXTENSIONS_STRATEGIES,
     **APIREGISTRATION_STRATEGIES,
     **CERTIFICATE_STRATEGIES,
     **COORDINATION_STRATEGIES,
