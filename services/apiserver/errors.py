@@ -21,10 +21,11 @@ class Cause:
 
     def as_dict(self) -> dict[str, str]:
         """Return the cause as a Status prints it: without the path in front of its message."""
+        reason = {"reason": self.reason} if self.reason else {}
         if self.field is None:
-            return {"reason": self.reason, "message": self.message}
+            return {**reason, "message": self.message}
         message = self.message.removeprefix(f"{self.field}: ")
-        return {"reason": self.reason, "message": message, "field": self.field}
+        return {**reason, "message": message, "field": self.field}
 
 
 class ApiError(Exception):

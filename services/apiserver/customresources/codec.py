@@ -6,6 +6,7 @@ Source: kube-apiserver v1.36.2, apiextensions-apiserver/pkg/apiserver/customreso
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from services.apiserver.codec.builtin import in_order
@@ -20,7 +21,8 @@ from services.apiserver.customresources.pruning import drop_nulls, prune
 from services.apiserver.customresources.versionschema import VersionSchema
 
 _LEAST_INT, _ABOVE_INT = -(2**63), 2**63
-_ABOVE_PRINTABLE = 2.0**64
+_ABOVE_PRINTABLE = 2**64
+_EXACT = 2.0**53
 
 
 class StructuralCodec:
@@ -108,6 +110,9 @@ def copied(value: Any) -> Any:
         return [copied(item) for item in value]
     if kind is float or not _LEAST_INT <= value < _ABOVE_INT:
         number = float(value)
-        whole = number.is_integer() and -_ABOVE_INT <= number < _ABOVE_PRINTABLE
-        return int(number) if whole else number
+        if not number.is_integer() or abs(number) >= 2.0**64:
+            return number
+        # Go prints the fewest digits that tell the float, and zeros behind them.
+        whole = int(number) if abs(number) <= _EXACT else int(Decimal(repr(number)))
+        return whole if _LEAST_INT <= whole < _ABOVE_PRINTABLE else number
     return value

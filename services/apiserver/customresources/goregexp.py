@@ -26,13 +26,10 @@ _ENDS = {r"\z": r"\Z", r"\Q": "", r"\E": ""}
 
 
 @lru_cache(maxsize=1024)
-def compile_pattern(pattern: str) -> re.Pattern[str]:
-    r"""Return the pattern compiled for `search`.
+def compile_pattern(pattern: str) -> re.Pattern[str] | None:
+    r"""Return the pattern compiled for `search`, None if it is no regular expression.
 
     `\z` and POSIX classes are rewritten, `$` means the very end, and \d, \w, \s are ASCII.
-
-    Raises:
-        re.error: it is not a regular expression.
     """
     out: list[str] = []
     in_class = False
@@ -56,4 +53,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     text = "".join(out)
     if "(?m" in pattern:
         text = text.replace(r"\Z", "$")
-    return re.compile(text, flags)
+    try:
+        return re.compile(text, flags)
+    except (re.error, OverflowError):
+        return None

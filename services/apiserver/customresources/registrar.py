@@ -170,9 +170,10 @@ class Registrar:
 
     def _serve(self, known: _Known, crd: Object, definition: Definition) -> None:
         fingerprint = _fingerprint(crd, definition)
-        if known.fingerprint == fingerprint:
-            return
         before = known.served
+        same = known.fingerprint == fingerprint
+        if before is not None and same and before.terminating == definition.terminating:
+            return
         known.served, known.fingerprint = definition, fingerprint
         self._extract(definition)
         kept = set()
@@ -194,7 +195,8 @@ class Registrar:
                 if gvr not in kept:
                     self._discard(gvr)
             # Their renderings may have changed; clients resume where they were.
-            self._end_watchers(definition)
+            if not same:
+                self._end_watchers(definition)
 
     def _served(
         self,
@@ -270,5 +272,5 @@ def _codec(definition: Definition, version: Version) -> StructuralCodec:
 def _fingerprint(crd: Object, definition: Definition) -> bytes:
     """Return a hash of all that decides how a definition is served."""
     names = crd.get("status", {}).get("acceptedNames")
-    parts = [definition.uid, crd["spec"], names, definition.terminating]
+    parts = [definition.uid, crd["spec"], names]
     return blake2b(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()

@@ -98,7 +98,7 @@ class _Node:
         if value is None:
             self._check_enum(value, path, found)
             return found
-        self._check_combined(value, path, old, found)
+        self._check_combined(value, path, found)
         if isinstance(value, str):
             self._check_string(value, path, found)
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -137,26 +137,27 @@ class _Node:
             )
         )
 
-    def _check_combined(self, value: Any, path: str, old: Any, found: Findings) -> None:
+    def _check_combined(self, value: Any, path: str, found: Findings) -> None:
+        # What has not changed does not pass inside of these: a "not" would turn it around.
         if self.any_of:
-            found.merge(self._any_of(value, path, old))
+            found.merge(self._any_of(value, path))
         if self.one_of:
-            found.merge(self._one_of(value, path, old))
+            found.merge(self._one_of(value, path))
         if self.all_of:
-            results = [one.check(value, path, old) for one in self.all_of]
+            results = [one.check(value, path, ABSENT) for one in self.all_of]
             for result in results:
                 found.merge(result)
             if any(result.causes for result in results):
                 none = all(result.causes for result in results)
                 found.add(_nowhere(f'"{path}" must validate all the schemas (allOf)', none))
-        if self.none_of is not None and not self.none_of.check(value, path, old).causes:
+        if self.none_of is not None and not self.none_of.check(value, path, ABSENT).causes:
             found.add(_nowhere(f'"{path}" must not validate the schema (not)'))
         found.checks += 1
 
-    def _any_of(self, value: Any, path: str, old: Any) -> Findings:
+    def _any_of(self, value: Any, path: str) -> Findings:
         best: Findings | None = None
         for one in self.any_of:
-            result = one.check(value, path, old)
+            result = one.check(value, path, ABSENT)
             if not result.causes:
                 return result
             if best is None or result.checks > best.checks:
@@ -167,11 +168,11 @@ class _Node:
             out.merge(best)
         return out
 
-    def _one_of(self, value: Any, path: str, old: Any) -> Findings:
+    def _one_of(self, value: Any, path: str) -> Findings:
         best: Findings | None = None
         passed: list[Findings] = []
         for one in self.one_of:
-            result = one.check(value, path, old)
+            result = one.check(value, path, ABSENT)
             if not result.causes:
                 passed.append(result)
             elif not passed and (best is None or result.checks > best.checks):

@@ -21,6 +21,7 @@ from services.apiserver.registry.strategy import (
     UpdateSubresource,
     WriteContext,
 )
+from services.apiserver.validation.metadata import STANDARD_FINALIZERS
 
 BLOCKING = frozenset(
     {
@@ -64,6 +65,20 @@ class CustomResourceStrategy(Strategy):
         causes = self._validate_schema(obj, ABSENT)
         causes += validate_list_types(obj, self._schema.structural)
         return causes + self._validate_rules(ctx, obj, None, causes)
+
+    def warn_on_create(self, ctx: WriteContext, obj: Object) -> list[str]:
+        return [
+            f'metadata.finalizers: "{one}": prefer a domain-qualified finalizer name including a '
+            "path (/) to avoid accidental conflicts with other finalizer writers"
+            for one in obj["metadata"].get("finalizers") or ()
+            if "/" not in one and one not in STANDARD_FINALIZERS
+        ]
+
+    def warn_on_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[str]:
+        known = old["metadata"].get("finalizers") or ()
+        if all(one in known for one in obj["metadata"].get("finalizers") or ()):
+            return []
+        return self.warn_on_create(ctx, obj)
 
     def validate_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[Cause]:
         causes = self._validate_schema(obj, old)
