@@ -23,6 +23,7 @@ log = logging.getLogger("kubefan.apiserver.http")
 
 MAXIMUM_HEADER_BYTES = 1024 * 1024
 """Go's default limit (http.DefaultMaxHeaderBytes), as in kube-apiserver."""
+CLOSING_TIMEOUT_S = 1.0
 WRITER = "kubefan.writer"
 """Key in scope["extensions"]: the StreamWriter of this request's answer."""
 
@@ -86,7 +87,7 @@ class OneWriteCycle(RequestResponseCycle):
             self.response_complete = True
             self.message_event.set()
             if not self.keep_alive:
-                self.transport.close()
+                close(self.transport)
             self.on_response()
 
     def _head_bytes(self, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
@@ -169,6 +170,13 @@ class ApiProtocol(HttpToolsProtocol):
         """Never called: there are no websocket routes, so an upgrade is ignored (RFC 9110, 7.8)."""
         raise NotImplementedError
 
+    def shutdown(self) -> None:
+        """End the connection once what is being answered has been; called when the server stops."""
+        if self.cycle is None or self.cycle.response_complete:
+            close(self.transport)
+        else:
+            self.cycle.keep_alive = False
+
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP request; the connection can't be used any more."""
         body = orjson.dumps(to_status(BadRequest(msg))) + b"\n"
@@ -176,4 +184,14 @@ class ApiProtocol(HttpToolsProtocol):
             b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
             b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(body), body)
         )
-        self.transport.close()
+        close(self.transport)
+
+
+def close(transport: asyncio.Transport) -> None:
+    """Close a connection, soon even if the client does not take leave.
+
+    TLS waits for the other side's closing message; one that is idle, or gone, sends none, and
+    would hold up the stop of the server for half a minute.
+    """
+    transport.close()
+    asyncio.get_running_loop().call_later(CLOSING_TIMEOUT_S, transport.abort)
