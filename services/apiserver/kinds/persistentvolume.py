@@ -190,7 +190,7 @@ def _same_affinity(affinity: Object | None, old: Object) -> bool:
         return False
 
     def terms(of: Object) -> list[Object]:
-        found: list[Object] = (of.get("required") or {}).get("nodeSelectorTerms", [])
+        found: list[Object] = (of.get("required") or {}).get("nodeSelectorTerms") or []
         return found
 
     def stable(term: Object, other: Object) -> Object:

@@ -79,7 +79,9 @@ def keep_allocated(spec: Object, before: Object) -> None:
             spec["clusterIPs"] = list(before["clusterIPs"])
     if before.get("type") in NODE_PORT_TYPES and spec.get("type") in NODE_PORT_TYPES:
         used = set(node_ports(before)) & set(node_ports(spec))
-        by_name = {port.get("name", ""): port.get("nodePort", 0) for port in before["ports"]}
+        by_name = {
+            port.get("name", ""): port.get("nodePort", 0) for port in before.get("ports", ())
+        }
         for port in spec.get("ports", ()):
             old_port = by_name.get(port.get("name", ""), 0)
             if not port.get("nodePort") and old_port and old_port not in used:
