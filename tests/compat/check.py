@@ -51,18 +51,35 @@ def main() -> int:
     # One store a processor: most of a replay is waiting.
     with concurrent.futures.ThreadPoolExecutor(len(stores)) as pool:
         scores = dict(
-            zip(stores, pool.map(lambda store: _score(suite, store, areas), stores), strict=True)
+            zip(
+                stores,
+                pool.map(lambda store: _score(suite, store, areas, floors), stores),
+                strict=True,
+            )
         )
+    low = False
     for store, by_area in scores.items():
-        _print(store, by_area, floors)
+        passed, steps = (
+            sum(getattr(score, field) for score in by_area.values())
+            for field in ("passed", "steps")
+        )
+        below = _below(by_area, floors)
+        print(f"{store}: {passed}/{steps} steps; below their floors: {', '.join(below) or 'none'}")
+        low |= bool(below)
     if arguments.raise_floors:
         _raise_floors(floors, scores.values())
-    return 1 if any(_below(by_area, floors) for by_area in scores.values()) else 0
+    return 1 if low else 0
 
 
-def _score(suite: Path, store: str, areas: Sequence[str]) -> dict[str, Score]:
+def _score(
+    suite: Path, store: str, areas: Sequence[str], floors: Mapping[str, int]
+) -> dict[str, Score]:
+    scores = {}
     with _server(suite, store) as server:
-        return {area: _replay(suite, area, server.url) for area in areas}
+        for area in areas:
+            score = scores[area] = _replay(suite, area, server.url)
+            print(_line(store, area, score, floors.get(area, 0)), flush=True)
+    return scores
 
 
 @contextmanager
@@ -115,18 +132,11 @@ def _below(scores: Mapping[str, Score], floors: Mapping[str, int]) -> list[str]:
     return [area for area, score in scores.items() if score.passed < floors.get(area, 0)]
 
 
-def _print(store: str, scores: Mapping[str, Score], floors: Mapping[str, int]) -> None:
-    print(f"\n{store}: recorded answers given, steps")
-    low = _below(scores, floors)
-    for area, score in scores.items():
-        floor = floors.get(area, 0)
-        share = f"{score.passed}/{score.steps}"
-        remarks = [f"BELOW the floor of {floor}" if area in low else f"floor {floor}"]
-        if not score.whole:
-            remarks.append(f"cut off after {AREA_TIMEOUT_S:.0f} s")
-        print(f"  {area:<16} {share:>11}  {score.seconds:5.0f} s  {', '.join(remarks)}")
-    total = sum(score.passed for score in scores.values())
-    print(f"  {'all':<16} {total:>5}/{sum(score.steps for score in scores.values())}", flush=True)
+def _line(store: str, area: str, score: Score, floor: int) -> str:
+    share = f"{score.passed}/{score.steps}"
+    verdict = f"BELOW the floor of {floor}" if score.passed < floor else f"floor {floor}"
+    cut = "" if score.whole else f", cut off after {AREA_TIMEOUT_S:.0f} s"
+    return f"{store:<9} {area:<16} {share:>11} steps  {score.seconds:4.0f} s  {verdict}{cut}"
 
 
 def _raise_floors(floors: dict[str, int], results: Iterable[Mapping[str, Score]]) -> None:
