@@ -12,8 +12,9 @@ from services.apiserver.handlers.list import answer, read_page
 from services.apiserver.handlers.representation import object_bytes, response, written
 from services.apiserver.handlers.writes import WriteFlow
 from services.apiserver.negotiation import MediaType, include_object, negotiate
+from services.apiserver.registry.deletion import DeleteRequest, Preconditions
 from services.apiserver.registry.served import Served
-from services.apiserver.registry.store import DeleteRequest, Preconditions, Written
+from services.apiserver.registry.store import Written
 from services.apiserver.registry.strategy import WriteContext
 from services.apiserver.request import AnyResponse, Request
 from services.apiserver.validation.options import (

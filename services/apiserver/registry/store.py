@@ -14,11 +14,16 @@ from dataclasses import dataclass
 
 import orjson
 
-from services.apiserver.errors import ApiError, Cause, Conflict
+from services.apiserver.errors import ApiError, Cause
 from services.apiserver.registry.backend import Backend
+from services.apiserver.registry.deletion import (
+    DeleteRequest,
+    Verdict,
+    check_preconditions,
+    mark,
+)
 from services.apiserver.registry.interpret import (
     already_exists,
-    details_of,
     invalid,
     modified,
     not_found,
@@ -42,8 +47,6 @@ from shared.resources import Resource
 from shared.resources.keys import key_prefix
 from shared.storage import KeyExists, KeyValue, Revision, RevisionConflict
 
-ORPHAN = "orphan"
-FOREGROUND = "foregroundDeletion"
 GENERATED_SUFFIX_LENGTH = 5
 GENERATED_PREFIX_LENGTH = 58
 GENERATED_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
@@ -66,24 +69,6 @@ class Written:
     body: bytes
     created: bool = False
     removed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Preconditions:
-    """What a DELETE wants the object to be."""
-
-    uid: str | None = None
-    resource_version: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteRequest:
-    """The parts of DeleteOptions that decide what a deletion does."""
-
-    grace_period_s: int | None = None
-    propagation: str | None = None
-    """Orphan, Background, Foreground, or None where nothing is asked for."""
-    preconditions: Preconditions = Preconditions()
 
 
 Check = Callable[[Object, Object | None], Awaitable[None]]
@@ -458,117 +443,26 @@ class ResourceStore:
         check: Check,
     ) -> Written:
         old = self.decode(current.body)
-        self._check_preconditions(old, request.preconditions)
+        check_preconditions(self.resource, old, request.preconditions)
         await check(old, old)
         ctx.warnings += self.strategy.warn_on_delete(ctx, old, request.propagation)
         old["metadata"].pop("resourceVersion", None)
         obj = orjson.loads(orjson.dumps(old))
-        verdict = self._mark(ctx, obj, request)
-        if verdict == "pending":
+        verdict = mark(self.strategy, ctx, obj, request)
+        if verdict is Verdict.PENDING:
             return Written(current.body)
-        if verdict == "remove" and obj == old:
+        removed = verdict is Verdict.REMOVE
+        if removed and obj == old:
             return await self._remove(ctx, key, current, old)
         stored = self.encode(obj)
         if ctx.dry_run:
-            return Written(to_body(stored, current.revision)[1], removed=verdict == "remove")
+            return Written(to_body(stored, current.revision)[1], removed=removed)
         if obj != old:
             revision = await self.backend.storage.update(key, stored, expected=current.revision)
             current = Current(revision, to_body(stored, revision)[1], live=True)
-        if verdict == "remove":
+        if removed:
             return await self._remove(ctx, key, current, obj)
         return Written(current.body)
-
-    def _mark(self, ctx: WriteContext, obj: Object, request: DeleteRequest) -> str:
-        """Change `obj` as its deletion wants; returns what comes next: keep, pending, remove."""
-        meta = obj["metadata"]
-        graceful = False
-        if self.strategy.graceful_deletion:
-            state = self._mark_graceful(ctx, obj, request)
-            if state == "pending":
-                return "pending"
-            graceful = state == "graceful"
-        finalizers = self._finalizers(meta, request.propagation)
-        if finalizers is not None:
-            if finalizers:
-                meta["finalizers"] = finalizers
-            else:
-                meta.pop("finalizers", None)
-        held = bool(meta.get("finalizers")) or self.strategy.is_held(obj)
-        if not graceful and held:
-            self._mark_held(ctx, obj)
-        if held or (graceful and meta.get("deletionGracePeriodSeconds", 0) > 0):
-            return "keep"
-        return "remove"
-
-    def _mark_graceful(self, ctx: WriteContext, obj: Object, request: DeleteRequest) -> str:
-        from services.apiserver.values.time import shifted
-
-        meta = obj["metadata"]
-        wanted = request.grace_period_s
-        if wanted is not None and wanted < 0:
-            wanted = 1
-        if "deletionTimestamp" in meta:
-            present = meta.get("deletionGracePeriodSeconds", 0)
-            if present < 0:
-                present = 1
-            if not present:
-                return "now"
-            if wanted is None or wanted >= present:
-                return "pending"
-            meta["deletionTimestamp"] = shifted(meta["deletionTimestamp"], wanted - present)
-            meta["deletionGracePeriodSeconds"] = wanted
-            return "graceful"
-        period = self.strategy.grace_period_s(ctx, obj, wanted)
-        meta["deletionTimestamp"] = shifted(ctx.now, period)
-        meta["deletionGracePeriodSeconds"] = period
-        if meta.get("generation"):
-            meta["generation"] += 1
-        return "graceful"
-
-    def _mark_held(self, ctx: WriteContext, obj: Object) -> None:
-        meta = obj["metadata"]
-        if "deletionTimestamp" not in meta:
-            if meta.get("generation"):
-                meta["generation"] += 1
-            meta["deletionTimestamp"] = ctx.now
-        elif meta["deletionTimestamp"] > ctx.now:
-            meta["deletionTimestamp"] = ctx.now
-        meta["deletionGracePeriodSeconds"] = 0
-        self.strategy.mark_deleting(obj)
-
-    def _finalizers(self, meta: Object, propagation: str | None) -> list[str] | None:
-        """Return the finalizers that the propagation policy leads to; None: as they are."""
-        default = self.strategy.default_garbage_collection
-        if default == "unsupported":
-            return None
-        present: list[str] = meta.get("finalizers", [])
-        if propagation is not None:
-            orphan, foreground = propagation == "Orphan", propagation == "Foreground"
-        else:
-            # A finalizer that is there already overrides the kind's default.
-            first = next((one for one in present if one in (ORPHAN, FOREGROUND)), None)
-            orphan = first == ORPHAN or (first is None and default == "orphan")
-            foreground = FOREGROUND in present
-        wanted = [one for one in present if one not in (ORPHAN, FOREGROUND)]
-        if orphan:
-            wanted.append(ORPHAN)
-        if foreground:
-            wanted.append(FOREGROUND)
-        return None if set(wanted) == set(present) else wanted
-
-    def _check_preconditions(self, obj: Object, wanted: Preconditions) -> None:
-        meta = obj["metadata"]
-        for label, asked, there in (
-            ("UID", wanted.uid, meta.get("uid", "")),
-            ("ResourceVersion", wanted.resource_version, meta.get("resourceVersion", "")),
-        ):
-            if asked is not None and asked != there:
-                raise Conflict(
-                    f'Operation cannot be fulfilled on {self._kind} "{meta["name"]}": the {label} '
-                    f"in the precondition ({asked}) does not match the {label} in record "
-                    f"({there}). The object might have been deleted and then recreated",
-                    details=details_of(self.resource, meta["name"], kind=self._kind),
-                )
 
     async def _remove(
         self, ctx: WriteContext, key: bytes, current: Current, obj: Object
