@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from services.apiserver.admission.chain import KNOWN_PLUGINS
-from services.apiserver.admission.defaults import DEFAULT_PLUGINS
+from services.apiserver.admission.defaults import SUPPORTED_PLUGINS
 from services.apiserver.unsupported_flags import REFUSED_FLAGS, WARNED_FLAGS
 
 
@@ -294,7 +294,7 @@ def _plugins(known: argparse.Namespace, name: str, mistakes: list[str]) -> tuple
     for one in names:
         if one not in KNOWN_PLUGINS:
             mistakes.append(f"{_flag(name)}: there is no admission plugin {one!r}")
-        elif name == "enable_admission_plugins" and one not in DEFAULT_PLUGINS:
+        elif name == "enable_admission_plugins" and one not in SUPPORTED_PLUGINS:
             mistakes.append(f"{_flag(name)}: {one} is not supported yet")
     return names
 

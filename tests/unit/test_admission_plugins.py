@@ -16,8 +16,14 @@ from services.apiserver.admission.ingress import DefaultIngressClass
 from services.apiserver.admission.limitranger import LimitRanger
 from services.apiserver.admission.namespacelifecycle import NamespaceLifecycle
 from services.apiserver.admission.nodes import TaintNodesByCondition
+from services.apiserver.admission.podplugins import (
+    AlwaysPullImages,
+    ExtendedResourceToleration,
+    LimitPodHardAntiAffinityTopology,
+)
 from services.apiserver.admission.priority import Priority
 from services.apiserver.admission.runtimeclass import RuntimeClass, merge_tolerations
+from services.apiserver.admission.serviceaccount import ServiceAccount
 from services.apiserver.admission.storageplugins import (
     DefaultStorageClass,
     PersistentVolumeClaimResize,
@@ -444,3 +450,80 @@ def test_a_claim_beyond_the_limits_is_refused() -> None:
                 validate(LimitRanger(), asked, stored)
         else:
             validate(LimitRanger(), asked, stored)
+
+
+ACCOUNT: Object = {
+    "metadata": {"name": "default", "namespace": "ns"},
+    "imagePullSecrets": [{"name": "pull"}],
+}
+ACCOUNTS: Stored = {("", "serviceaccounts"): [ACCOUNT]}
+
+
+def test_a_pod_runs_as_the_default_account_and_finds_its_token() -> None:
+    obj = pod()
+    admit(ServiceAccount(), attributes(PODS, obj), ACCOUNTS)
+    spec = obj["spec"]
+    assert spec["serviceAccountName"] == spec["serviceAccount"] == "default"
+    assert spec["imagePullSecrets"] == [{"name": "pull"}]
+    (volume,) = spec["volumes"]
+    assert volume["name"].startswith("kube-api-access-")
+    assert spec["containers"][0]["volumeMounts"] == [
+        {
+            "name": volume["name"],
+            "readOnly": True,
+            "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
+        }
+    ]
+    validate(ServiceAccount(), attributes(PODS, obj), ACCOUNTS)
+
+
+def test_a_pod_may_decline_the_token() -> None:
+    obj = pod(automountServiceAccountToken=False)
+    admit(ServiceAccount(), attributes(PODS, obj), ACCOUNTS)
+    assert "volumes" not in obj["spec"]
+
+
+def test_a_container_that_mounts_something_there_keeps_it() -> None:
+    mount = {"name": "v", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}
+    obj = pod(containers=[{"name": "c", "volumeMounts": [mount]}])
+    admit(ServiceAccount(), attributes(PODS, obj), ACCOUNTS)
+    assert obj["spec"]["containers"][0]["volumeMounts"] == [mount]
+    assert "volumes" not in obj["spec"]
+
+
+def test_an_account_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ApiError, match='ns/robot: serviceaccount "robot" not found'):
+        admit(ServiceAccount(), attributes(PODS, pod(serviceAccountName="robot")), ACCOUNTS)
+
+
+def test_a_mirror_pod_uses_no_account() -> None:
+    obj = pod(serviceAccountName="default")
+    obj["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "x"}
+    with pytest.raises(ApiError, match="mirror pod may not reference service accounts"):
+        validate(ServiceAccount(), attributes(PODS, obj), ACCOUNTS)
+
+
+def test_images_are_always_pulled_where_that_is_asked_for() -> None:
+    obj = pod()
+    admit(AlwaysPullImages(), attributes(PODS, obj))
+    assert obj["spec"]["containers"][0]["imagePullPolicy"] == "Always"
+    with pytest.raises(ApiError, match="must be Always"):
+        validate(AlwaysPullImages(), attributes(PODS, pod()))
+
+
+def test_extended_resources_are_tolerated_once() -> None:
+    resources = {"requests": {"example.com/gpu": "1", "cpu": "1"}}
+    obj = pod(containers=[{"name": "c", "resources": resources}])
+    for _ in range(2):
+        admit(ExtendedResourceToleration(), attributes(PODS, obj))
+    assert obj["spec"]["tolerations"] == [{"key": "example.com/gpu", "operator": "Exists"}]
+
+
+def test_hard_anti_affinity_may_be_limited_to_nodes() -> None:
+    def anti(key: str) -> Object:
+        rules = {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": key}]}
+        return pod(affinity={"podAntiAffinity": rules})
+
+    validate(LimitPodHardAntiAffinityTopology(), attributes(PODS, anti("kubernetes.io/hostname")))
+    with pytest.raises(ApiError, match="only key"):
+        validate(LimitPodHardAntiAffinityTopology(), attributes(PODS, anti("zone")))

@@ -226,3 +226,23 @@ def test_lowering_the_level_warns_of_nothing() -> None:
         pods=[pod(hostNetwork=True)],
     )
     assert ctx.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("version", "refused"), [("v1.26", True), ("v1.27", False), ("latest", False), ("v1.99", False)]
+)
+def test_an_older_version_of_the_standard_allows_fewer_sysctls(version: str, refused: bool) -> None:
+    name = "net.ipv4.ip_local_reserved_ports"
+    obj = pod(securityContext={"sysctls": [{"name": name, "value": "1"}]})
+    if refused:
+        with pytest.raises(ApiError, match="forbidden sysctls"):
+            ask(obj, enforce="baseline", enforce_version=version)
+    else:
+        ask(obj, enforce="baseline", enforce_version=version)
+
+
+def test_windows_pods_need_no_linux_hardening_since_v1_25() -> None:
+    obj = pod(secured(runAsNonRoot=True), os={"name": "windows"})
+    ask(obj, enforce="restricted")
+    with pytest.raises(ApiError, match="unrestricted capabilities"):
+        ask(obj, enforce="restricted", enforce_version="v1.24")

@@ -16,10 +16,16 @@ from services.apiserver.admission.ingress import DefaultIngressClass
 from services.apiserver.admission.limitranger import LimitRanger
 from services.apiserver.admission.namespacelifecycle import NamespaceLifecycle
 from services.apiserver.admission.nodes import TaintNodesByCondition
+from services.apiserver.admission.podplugins import (
+    AlwaysPullImages,
+    ExtendedResourceToleration,
+    LimitPodHardAntiAffinityTopology,
+)
 from services.apiserver.admission.podsecurity import PodSecurity
 from services.apiserver.admission.priority import Priority
 from services.apiserver.admission.quota import ResourceQuota
 from services.apiserver.admission.runtimeclass import RuntimeClass
+from services.apiserver.admission.serviceaccount import ServiceAccount
 from services.apiserver.admission.storageplugins import (
     DefaultStorageClass,
     PersistentVolumeClaimResize,
@@ -50,6 +56,13 @@ DEFAULT_PLUGINS = frozenset(
     }
 )
 """What is on unless it is disabled, as far as it is supported."""
+SUPPORTED_PLUGINS = DEFAULT_PLUGINS | {
+    "AlwaysPullImages",
+    "ExtendedResourceToleration",
+    "LimitPodHardAntiAffinityTopology",
+    "ServiceAccount",
+}
+"""What can be enabled."""
 
 
 def admission_chain(
@@ -65,12 +78,15 @@ def admission_chain(
     `storage` is where quotas are charged, `permits` asks the authorizers.
     """
     built: tuple[Plugin, ...] = (
+        AlwaysPullImages(),
         CertificateApproval(permits),
         CertificateSigning(permits),
         CertificateSubjectRestriction(),
         DefaultIngressClass(),
         DefaultStorageClass(),
         DefaultTolerationSeconds(),
+        ExtendedResourceToleration(),
+        LimitPodHardAntiAffinityTopology(),
         LimitRanger(),
         NamespaceLifecycle(),
         PersistentVolumeClaimResize(),
@@ -79,6 +95,7 @@ def admission_chain(
         Priority(),
         ResourceQuota(storage, etcd_prefix=etcd_prefix),
         RuntimeClass(),
+        ServiceAccount(),
         StorageObjectInUseProtection(),
         TaintNodesByCondition(),
     )

@@ -1,15 +1,14 @@
 """The checks of the baseline level: no known way to more privileges.
 
-Every check takes a pod's annotations and spec. Versions of the standard before the latest
-differ in details that are not modelled.
+Every check takes a pod and returns what is wrong with it. Versions of the standard before
+v1.19, when seccomp profiles were annotations, are judged like v1.19.
 Source: kube-apiserver v1.36.2, pod-security-admission/policy/check_*.go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from services.apiserver.admission.podsecurity.violation import (
+    CheckedPod,
     Violation,
     containers,
     named_containers,
@@ -19,8 +18,6 @@ from services.apiserver.admission.podsecurity.violation import (
     setters,
 )
 from services.apiserver.registry.strategy import Object
-
-Annotations = Mapping[str, str]
 
 APPARMOR_ANNOTATION = "container.apparmor.security.beta.kubernetes.io/"
 CAPABILITIES = frozenset(
@@ -40,36 +37,43 @@ CAPABILITIES = frozenset(
         "SYS_CHROOT",
     )
 )
-SELINUX_TYPES = frozenset(
-    ("", "container_t", "container_init_t", "container_kvm_t", "container_engine_t")
-)
+SELINUX_TYPES = {
+    "": 0,
+    "container_t": 0,
+    "container_init_t": 0,
+    "container_kvm_t": 0,
+    "container_engine_t": 31,
+}
+"""The minor version since which each is allowed."""
 SECCOMP_TYPES = frozenset(("RuntimeDefault", "Localhost"))
-SYSCTLS = frozenset(
-    (
-        "kernel.shm_rmid_forced",
-        "net.ipv4.ip_local_port_range",
-        "net.ipv4.ip_local_reserved_ports",
-        "net.ipv4.ip_unprivileged_port_start",
-        "net.ipv4.ping_group_range",
-        "net.ipv4.tcp_fin_timeout",
-        "net.ipv4.tcp_keepalive_intvl",
-        "net.ipv4.tcp_keepalive_probes",
-        "net.ipv4.tcp_keepalive_time",
-        "net.ipv4.tcp_rmem",
-        "net.ipv4.tcp_syncookies",
-        "net.ipv4.tcp_wmem",
-    )
-)
+SYSCTLS = {
+    "kernel.shm_rmid_forced": 0,
+    "net.ipv4.ip_local_port_range": 0,
+    "net.ipv4.ip_local_reserved_ports": 27,
+    "net.ipv4.ip_unprivileged_port_start": 0,
+    "net.ipv4.ping_group_range": 0,
+    "net.ipv4.tcp_fin_timeout": 29,
+    "net.ipv4.tcp_keepalive_intvl": 29,
+    "net.ipv4.tcp_keepalive_probes": 29,
+    "net.ipv4.tcp_keepalive_time": 29,
+    "net.ipv4.tcp_rmem": 32,
+    "net.ipv4.tcp_syncookies": 0,
+    "net.ipv4.tcp_wmem": 32,
+}
+"""The minor version since which each is allowed."""
+NEVER = 10**9
 
 
-def app_armor_profile(annotations: Annotations, spec: Object) -> Violation | None:
+def app_armor_profile(pod: CheckedPod) -> Violation | None:
+    spec = pod.spec
+
     def is_unconfined(of: Object) -> bool:
         profile = security_context(of).get("appArmorProfile") or {}
         return bool(profile.get("type") == "Unconfined")
 
     found = [
         f'{name}="{value}"'
-        for name, value in sorted(annotations.items())
+        for name, value in sorted(pod.annotations.items())
         if name.startswith(APPARMOR_ANNOTATION)
         and value not in ("", "runtime/default")
         and not value.startswith("localhost/")
@@ -86,7 +90,8 @@ def app_armor_profile(annotations: Annotations, spec: Object) -> Violation | Non
     return Violation(reason, ", ".join(found))
 
 
-def capabilities(annotations: Annotations, spec: Object) -> Violation | None:
+def capabilities(pod: CheckedPod) -> Violation | None:
+    spec = pod.spec
     bad: list[str] = []
     added: set[str] = set()
     for container in containers(spec):
@@ -104,19 +109,22 @@ def capabilities(annotations: Annotations, spec: Object) -> Violation | None:
     )
 
 
-def host_namespaces(annotations: Annotations, spec: Object) -> Violation | None:
+def host_namespaces(pod: CheckedPod) -> Violation | None:
+    spec = pod.spec
     used = [f"{name}=true" for name in ("hostNetwork", "hostPID", "hostIPC") if spec.get(name)]
     return Violation("host namespaces", ", ".join(used)) if used else None
 
 
-def host_path_volumes(annotations: Annotations, spec: Object) -> Violation | None:
+def host_path_volumes(pod: CheckedPod) -> Violation | None:
+    spec = pod.spec
     names = [one["name"] for one in spec.get("volumes") or () if "hostPath" in one]
     if not names:
         return None
     return Violation("hostPath volumes", f"{plural('volume', 'volumes', names)} {quoted(names)}")
 
 
-def host_ports(annotations: Annotations, spec: Object) -> Violation | None:
+def host_ports(pod: CheckedPod) -> Violation | None:
+    spec = pod.spec
     bad: list[str] = []
     ports: set[str] = set()
     for container in containers(spec):
@@ -133,7 +141,8 @@ def host_ports(annotations: Annotations, spec: Object) -> Violation | None:
     )
 
 
-def probe_hosts(annotations: Annotations, spec: Object) -> Violation | None:
+def probe_hosts(pod: CheckedPod) -> Violation | None:
+    spec = pod.spec
     bad: list[str] = []
     hosts: set[str] = set()
     for container in containers(spec):
@@ -158,7 +167,8 @@ def probe_hosts(annotations: Annotations, spec: Object) -> Violation | None:
     )
 
 
-def privileged(annotations: Annotations, spec: Object) -> Violation | None:
+def privileged(pod: CheckedPod) -> Violation | None:
+    spec = pod.spec
     bad = [one["name"] for one in containers(spec) if security_context(one).get("privileged")]
     if not bad:
         return None
@@ -167,7 +177,8 @@ def privileged(annotations: Annotations, spec: Object) -> Violation | None:
     )
 
 
-def proc_mount(annotations: Annotations, spec: Object) -> Violation | None:
+def proc_mount(pod: CheckedPod) -> Violation | None:
+    spec = pod.spec
     bad: list[str] = []
     used: set[str] = set()
     for container in containers(spec):
@@ -183,7 +194,8 @@ def proc_mount(annotations: Annotations, spec: Object) -> Violation | None:
     )
 
 
-def se_linux_options(annotations: Annotations, spec: Object) -> Violation | None:
+def se_linux_options(pod: CheckedPod) -> Violation | None:
+    spec = pod.spec
     types: set[str] = set()
     fields: set[str] = set()
 
@@ -192,9 +204,10 @@ def se_linux_options(annotations: Annotations, spec: Object) -> Violation | None
         wrong = {field for field in ("user", "role") if options.get(field)}
         fields.update(wrong)
         kind = options.get("type", "")
-        if kind not in SELINUX_TYPES:
+        bad_type = SELINUX_TYPES.get(kind, NEVER) > pod.minor
+        if bad_type:
             types.add(kind)
-        return bool(wrong) or kind not in SELINUX_TYPES
+        return bool(wrong) or bad_type
 
     pod_does = is_bad(spec)
     bad = [one["name"] for one in containers(spec) if is_bad(one)]
@@ -209,7 +222,8 @@ def se_linux_options(annotations: Annotations, spec: Object) -> Violation | None
     )
 
 
-def seccomp_profile(annotations: Annotations, spec: Object) -> Violation | None:
+def seccomp_profile(pod: CheckedPod) -> Violation | None:
+    spec = pod.spec
     used: set[str] = set()
 
     def is_bad(of: Object) -> bool:
@@ -230,13 +244,16 @@ def seccomp_profile(annotations: Annotations, spec: Object) -> Violation | None:
     )
 
 
-def sysctls(annotations: Annotations, spec: Object) -> Violation | None:
+def sysctls(pod: CheckedPod) -> Violation | None:
+    spec = pod.spec
     used = security_context(spec).get("sysctls") or ()
-    bad = [one["name"] for one in used if one["name"] not in SYSCTLS]
+    bad = [one["name"] for one in used if SYSCTLS.get(one["name"], NEVER) > pod.minor]
     return Violation("forbidden sysctls", ", ".join(bad)) if bad else None
 
 
-def windows_host_process(annotations: Annotations, spec: Object) -> Violation | None:
+def windows_host_process(pod: CheckedPod) -> Violation | None:
+    spec = pod.spec
+
     def is_bad(of: Object) -> bool:
         options = security_context(of).get("windowsOptions") or {}
         return bool(options.get("hostProcess"))

@@ -18,6 +18,7 @@ Level = Literal["privileged", "baseline", "restricted"]
 PREFIX = "pod-security.kubernetes.io/"
 LEVELS: tuple[Level, ...] = ("privileged", "baseline", "restricted")
 LATEST = "latest"
+LATEST_MINOR = 36
 _VERSION = re.compile(r"v1\.(0|[1-9][0-9]*)").fullmatch
 
 
@@ -30,6 +31,11 @@ class LevelVersion:
 
     def __str__(self) -> str:
         return f"{self.level}:{self.version}"
+
+    @property
+    def minor(self) -> int:
+        """The minor version; a later one than this server's counts as the latest."""
+        return LATEST_MINOR if self.version == LATEST else int(self.version.removeprefix("v1."))
 
     @property
     def rank(self) -> int:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from services.apiserver.admission.attributes import Attributes
 from services.apiserver.admission.podsecurity import baseline, restricted
 from services.apiserver.admission.podsecurity.levels import Level, LevelVersion, read_policy
-from services.apiserver.admission.podsecurity.violation import Violation
+from services.apiserver.admission.podsecurity.violation import CheckedPod, Violation
 from services.apiserver.admission.refusal import refused
 from services.apiserver.errors import Invalid
 from services.apiserver.registry.strategy import Object, WriteContext
 
-PodCheck = Callable[[Mapping[str, str], Object], Violation | None]
+PodCheck = Callable[[CheckedPod], Violation | None]
 
 CHECKS: Mapping[Level, tuple[PodCheck, ...]] = {
     "privileged": (),
@@ -52,6 +52,13 @@ CHECKS: Mapping[Level, tuple[PodCheck, ...]] = {
     ),
 }
 """In the order in which violations are told."""
+SINCE: Mapping[PodCheck, int] = {
+    baseline.probe_hosts: 34,
+    restricted.allow_privilege_escalation: 8,
+    restricted.run_as_user: 23,
+    restricted.seccomp_profile: 19,
+}
+"""The minor version that brought a check."""
 TEMPLATES: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("", "podtemplates"): ("template",),
     ("", "replicationcontrollers"): ("spec", "template"),
@@ -103,10 +110,10 @@ class PodSecurity:
         if pod is None:
             return
         if is_pod:
-            found = _violations(policy.enforce, pod)
+            found = _told(policy.enforce, pod)
             if found:
                 raise refused(attributes, f'violates PodSecurity "{policy.enforce}": {found}')
-        found = _violations(policy.warn, pod)
+        found = _told(policy.warn, pod)
         if found:
             ctx.warnings.append(f'would violate PodSecurity "{policy.warn}": {found}')
 
@@ -134,11 +141,7 @@ class PodSecurity:
     def _warn_of_present_pods(self, ctx: WriteContext, namespace: str, level: LevelVersion) -> None:
         pods: dict[str, list[str]] = {}
         for pod in ctx.lookup.list("", "pods", namespace)[:MAX_PODS_CHECKED]:
-            reasons = [
-                violation.reason
-                for check in CHECKS[level.level]
-                if (violation := check(pod["metadata"].get("annotations", {}), pod["spec"]))
-            ]
+            reasons = [violation.reason for violation in _violations(level, pod)]
             if reasons:
                 pods.setdefault(", ".join(reasons), []).append(pod["metadata"]["name"])
         if not pods:
@@ -163,11 +166,19 @@ def _template(attributes: Attributes) -> Object | None:
     return found
 
 
-def _violations(level: LevelVersion, pod: Object) -> str:
-    annotations = pod.get("metadata", {}).get("annotations", {})
-    spec = pod.get("spec", {})
-    found = (check(annotations, spec) for check in CHECKS[level.level])
-    return ", ".join(str(violation) for violation in found if violation is not None)
+def _violations(level: LevelVersion, pod: Object) -> list[Violation]:
+    checked = CheckedPod(
+        pod.get("metadata", {}).get("annotations", {}), pod.get("spec", {}), level.minor
+    )
+    return [
+        violation
+        for check in CHECKS[level.level]
+        if SINCE.get(check, 0) <= level.minor and (violation := check(checked)) is not None
+    ]
+
+
+def _told(level: LevelVersion, pod: Object) -> str:
+    return ", ".join(map(str, _violations(level, pod)))
 
 
 def _changes_containers(spec: Object, before: Object) -> bool:

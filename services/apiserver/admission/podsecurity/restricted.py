@@ -5,11 +5,12 @@ Source: kube-apiserver v1.36.2, pod-security-admission/policy/check_*.go.
 
 from __future__ import annotations
 
-from services.apiserver.admission.podsecurity.baseline import SECCOMP_TYPES, Annotations
+from services.apiserver.admission.podsecurity import baseline
+from services.apiserver.admission.podsecurity.baseline import SECCOMP_TYPES
 from services.apiserver.admission.podsecurity.violation import (
+    CheckedPod,
     Violation,
     containers,
-    is_windows,
     named_containers,
     plural,
     quoted,
@@ -33,8 +34,9 @@ VOLUME_TYPES = frozenset(
 )
 
 
-def allow_privilege_escalation(annotations: Annotations, spec: Object) -> Violation | None:
-    if is_windows(spec):
+def allow_privilege_escalation(pod: CheckedPod) -> Violation | None:
+    spec = pod.spec
+    if pod.is_windows:
         return None
     bad = [
         one["name"]
@@ -49,8 +51,11 @@ def allow_privilege_escalation(annotations: Annotations, spec: Object) -> Violat
     )
 
 
-def capabilities(annotations: Annotations, spec: Object) -> Violation | None:
-    if is_windows(spec):
+def capabilities(pod: CheckedPod) -> Violation | None:
+    spec = pod.spec
+    if pod.minor < 22:  # the stricter rule came later
+        return baseline.capabilities(pod)
+    if pod.is_windows:
         return None
     keeps: list[str] = []
     adds: list[str] = []
@@ -76,7 +81,8 @@ def capabilities(annotations: Annotations, spec: Object) -> Violation | None:
     return Violation("unrestricted capabilities", "; ".join(found)) if found else None
 
 
-def restricted_volumes(annotations: Annotations, spec: Object) -> Violation | None:
+def restricted_volumes(pod: CheckedPod) -> Violation | None:
+    spec = pod.spec
     bad: list[str] = []
     types: set[str] = set()
     for volume in spec.get("volumes") or ():
@@ -93,7 +99,8 @@ def restricted_volumes(annotations: Annotations, spec: Object) -> Violation | No
     )
 
 
-def run_as_non_root(annotations: Annotations, spec: Object) -> Violation | None:
+def run_as_non_root(pod: CheckedPod) -> Violation | None:
+    spec = pod.spec
     of_pod = security_context(spec).get("runAsNonRoot")
     refuses: list[str] = []
     silent: list[str] = []
@@ -116,7 +123,8 @@ def run_as_non_root(annotations: Annotations, spec: Object) -> Violation | None:
     return None
 
 
-def run_as_user(annotations: Annotations, spec: Object) -> Violation | None:
+def run_as_user(pod: CheckedPod) -> Violation | None:
+    spec = pod.spec
     pod_does = security_context(spec).get("runAsUser") == 0
     bad = [one["name"] for one in containers(spec) if security_context(one).get("runAsUser") == 0]
     if not pod_does and not bad:
@@ -124,8 +132,9 @@ def run_as_user(annotations: Annotations, spec: Object) -> Violation | None:
     return Violation("runAsUser=0", f"{setters(pod_does, bad)} must not set runAsUser=0")
 
 
-def seccomp_profile(annotations: Annotations, spec: Object) -> Violation | None:
-    if is_windows(spec):
+def seccomp_profile(pod: CheckedPod) -> Violation | None:
+    spec = pod.spec
+    if pod.is_windows:
         return None
     used: set[str] = set()
 

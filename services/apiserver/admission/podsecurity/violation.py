@@ -5,7 +5,7 @@ Source: kube-apiserver v1.36.2, pod-security-admission/policy.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from services.apiserver.registry.strategy import Object
@@ -22,6 +22,20 @@ class Violation:
         return f"{self.reason} ({self.detail})" if self.detail else self.reason
 
 
+@dataclass(frozen=True, slots=True)
+class CheckedPod:
+    """A pod, or a pod template, and the minor version of the standard it is judged by."""
+
+    annotations: Mapping[str, str]
+    spec: Object
+    minor: int
+
+    @property
+    def is_windows(self) -> bool:
+        """Whether checks that mean nothing on Windows leave it alone (since v1.25)."""
+        return self.minor >= 25 and (self.spec.get("os") or {}).get("name") == "windows"
+
+
 def containers(spec: Object) -> Iterator[Object]:
     """Yield all containers of a pod, in the order in which they are named."""
     for field in ("initContainers", "containers", "ephemeralContainers"):
@@ -32,10 +46,6 @@ def security_context(of: Object) -> Object:
     """Return the security context of a pod's spec or a container, {} where there is none."""
     context: Object = of.get("securityContext") or {}
     return context
-
-
-def is_windows(spec: Object) -> bool:
-    return bool((spec.get("os") or {}).get("name") == "windows")
 
 
 def plural(one: str, many: str, values: Collection[str]) -> str:
