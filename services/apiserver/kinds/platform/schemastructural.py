@@ -6,7 +6,6 @@ validation,complete}.go.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Literal
 
@@ -155,12 +154,9 @@ def _validate_values(schema: Object, path: str) -> list[Cause]:
     if schema.get("not") is not None:
         found += _validate_nested(schema["not"], child(path, "not"))
     pattern = schema.get("pattern")
-    if pattern:
-        try:
-            compile_pattern(pattern)
-        except re.error as error:
-            detail = f"must be a valid regular expression, but isn't: {error}"
-            found.append(invalid(child(path, "pattern"), pattern, detail))
+    if pattern and compile_pattern(pattern) is None:
+        detail = "must be a valid regular expression"
+        found.append(invalid(child(path, "pattern"), pattern, detail))
     return found
 
 
