@@ -105,10 +105,18 @@ def host_address() -> str:
         try:
             # Connecting a datagram socket sends nothing; it only chooses a route.
             probe.connect(("192.0.2.1", 9))
+            address: str = probe.getsockname()[0]
         except OSError:
-            return "127.0.0.1"
-        address: str = probe.getsockname()[0]
+            return _named_address()
         return address
+
+
+def _named_address() -> str:
+    """Return the address that this host's name stands for, where it has no route to others."""
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return "127.0.0.1"
 
 
 def _object(api_version: str, kind: str, name: str, namespace: str = "") -> Object:

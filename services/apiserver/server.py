@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import ipaddress
 import logging
 import socket
 import ssl
@@ -185,7 +186,9 @@ class ApiServer:
         options = self._options
         if options.advertise_address:
             return options.advertise_address
-        if options.bind_address in ("0.0.0.0", "::"):
+        bound = ipaddress.ip_address(options.bind_address)
+        if bound.is_unspecified or bound.is_loopback:
+            # As kube-apiserver: members of the cluster can't use either.
             return bootstrap.host_address()
         return options.bind_address
 
