@@ -67,6 +67,7 @@ from services.apiserver.stages.authorization import (
     authorize,
 )
 from services.apiserver.stages.flowcontrol import InFlight
+from services.apiserver.webhooks import Address, WebhookClient
 from shared.resources import ResourceTable, builtin_table
 from shared.storage import Storage, StorageError
 from shared.watchcache import EndReason, HistoryLimits, ReadyWatchers, WatchCache
@@ -148,6 +149,10 @@ class ApiServer:
         files = self._certificates()
         app = self._application(registry, lookup, storage, events, cache, port, files)
         http = HttpServer(app, files, options, self._before_shutdown(cache))
+        webhooks = WebhookClient(
+            lambda namespace, name: lookup.get("", "services", namespace, name),
+            Address("localhost", port),
+        )
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(events.run(), name="event flow"),
@@ -159,7 +164,7 @@ class ApiServer:
             ]
             async with asyncio.timeout(START_TIMEOUT_S):
                 await events.ready.wait()
-                registrar = Registrar(table, registry, backend, self._openapi)
+                registrar = Registrar(table, registry, backend, self._openapi, webhooks)
                 background.append(
                     tasks.create_task(registrar.run(), name="custom resource definitions")
                 )
@@ -170,6 +175,7 @@ class ApiServer:
             await http.serve(sockets=[listener])
             for task in background:
                 task.cancel()
+            await webhooks.aclose()
 
     def _certificates(self) -> ServingFiles:
         options = self._options

@@ -14,7 +14,8 @@ from services.apiserver.customresources.definition import CLEANUP_FINALIZER, Def
 from services.apiserver.customresources.lifecycle import terminating_status
 from services.apiserver.errors import ApiError
 from services.apiserver.registry.backend import Backend
-from services.apiserver.registry.store import DeleteRequest, ResourceStore
+from services.apiserver.registry.deletion import DeleteRequest
+from services.apiserver.registry.store import ResourceStore
 from services.apiserver.registry.strategy import Strategy, WriteContext
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.values.time import now

@@ -16,6 +16,7 @@ import orjson
 
 from services.apiserver.customresources.cleanup import Cleanup
 from services.apiserver.customresources.codec import StructuralCodec
+from services.apiserver.customresources.conversion import WebhookConverter
 from services.apiserver.customresources.definition import (
     CLEANUP_FINALIZER,
     GROUP,
@@ -29,26 +30,30 @@ from services.apiserver.customresources.lifecycle import settled_status
 from services.apiserver.customresources.printer import CustomPrinter
 from services.apiserver.customresources.store import CustomResourceStore
 from services.apiserver.customresources.strategy import CustomResourceStrategy
+from services.apiserver.customresources.webhookstore import WebhookStore
 from services.apiserver.openapi import OpenApi
 from services.apiserver.registry.backend import Backend
 from services.apiserver.registry.served import Conversion, Registry, Served
+from services.apiserver.registry.store import ResourceStore
 from services.apiserver.values.time import now
+from services.apiserver.webhooks import WebhookClient
 from shared.objects import CachedObject, ExtractionRule
 from shared.resources import ResourceTable
 from shared.resources.keys import key_prefix
-from shared.storage import RevisionConflict, StorageError
+from shared.storage import Revision, RevisionConflict, StorageError
 from shared.watchcache import EndReason
 
 log = logging.getLogger("kubefan.apiserver.customresources")
 
-RETRY_S = 1.0
+GATHER_S = 0.025
+"""Before a status is written: changes that come together are answered together."""
 
 
 @dataclass(slots=True)
 class _Known:
     """What is remembered of a definition. `names` is what others of its group need to see."""
 
-    revision: int
+    revision: Revision
     group: str
     names: Object
     served: Definition | None = None
@@ -59,12 +64,18 @@ class Registrar:
     """Keeps the table and the registry in step with the definitions."""
 
     def __init__(
-        self, table: ResourceTable, registry: Registry, backend: Backend, openapi: OpenApi
+        self,
+        table: ResourceTable,
+        registry: Registry,
+        backend: Backend,
+        openapi: OpenApi,
+        webhooks: WebhookClient,
     ) -> None:
         self._table = table
         self._registry = registry
         self._backend = backend
         self._openapi = openapi
+        self._webhooks = webhooks
         store = registry.stored(GROUP, RESOURCE)
         assert store is not None
         self._store = store
@@ -111,13 +122,15 @@ class Registrar:
             crd = store.decode(item.body)
             groups.add(crd["spec"]["group"])
             self._look_at(item, crd, tasks)
+        if groups:
+            await asyncio.sleep(GATHER_S)
         for group in groups:
             await self._settle(group)
 
     def _look_at(self, item: CachedObject, crd: Object, tasks: asyncio.TaskGroup) -> None:
         known = self._known.get(item.key)
         if known is None:
-            known = self._known[item.key] = _Known(0, crd["spec"]["group"], {})
+            known = self._known[item.key] = _Known(Revision(0), crd["spec"]["group"], {})
         known.revision = item.revision
         known.names = {"status": {"acceptedNames": crd.get("status", {}).get("acceptedNames")}}
         definition = read_definition(crd)
@@ -162,7 +175,7 @@ class Registrar:
             except StorageError as error:
                 log.warning("status not written", extra={"key": key, "why": str(error)})
                 known = self._known[key]
-                known.revision = 0
+                known.revision = Revision(0)
                 continue
             self._known[key].names = {"status": status}
 
@@ -175,7 +188,7 @@ class Registrar:
         if before is not None and same and before.terminating == definition.terminating:
             return
         known.served, known.fingerprint = definition, fingerprint
-        self._extract(definition)
+        self._extract(definition, known.revision)
         kept = set()
         storage = definition.storage_version
         storage_codec = _codec(definition, storage)
@@ -208,9 +221,16 @@ class Registrar:
         codec = storage_codec if version.storage else _codec(definition, version)
         resource = definition.resource(version)
         strategy = CustomResourceStrategy(version)
-        store = CustomResourceStore(resource, strategy, self._backend, codec, storage_codec)
         # What was written under the one and only schema needs no second look.
         as_stored = version.storage and definition.generation == 1
+        store: ResourceStore
+        if as_stored:
+            store = ResourceStore(resource, strategy, self._backend)
+        elif definition.conversion.get("strategy") == "Webhook":
+            converter = WebhookConverter(definition.kind, definition.conversion, self._webhooks)
+            store = WebhookStore(resource, strategy, self._backend, codec, storage_codec, converter)
+        else:
+            store = CustomResourceStore(resource, strategy, self._backend, codec, storage_codec)
         return Served(
             resource,
             store,
@@ -222,7 +242,7 @@ class Registrar:
             terminating=definition.terminating,
         )
 
-    def _extract(self, definition: Definition) -> None:
+    def _extract(self, definition: Definition, revision: Revision) -> None:
         """Have what any version can be selected by extracted."""
         fields = {
             one.name: (one.path, one.default)
@@ -234,6 +254,9 @@ class Registrar:
         extractor = self._backend.extractor
         extractor.add(ExtractionRule(prefix, fields))
         cache = self._backend.cache.resource(prefix)
+        if not len(cache) and not len(cache.history):
+            # There was nothing to watch before the definition; kube-apiserver says 410, too.
+            cache.history.oldest = max(cache.history.oldest, revision)
         if fields and len(cache):
             cache.reselect(lambda item: extractor.extract(item.key, item.prefix + item.body))
 

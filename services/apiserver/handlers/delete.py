@@ -80,6 +80,7 @@ async def delete_collection(request: Request, served: Served, flow: WriteFlow) -
     options = await read_options(request)
     ctx = flow.context(request, dry_run=options.dry_run)
     page = await read_page(request, served, list_options)
+    await served.store.prepare(page.bodies)
     for body in page.bodies:
         name = served.store.decode(body)["metadata"]["name"]
         try:

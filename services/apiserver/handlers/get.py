@@ -20,6 +20,8 @@ async def get(request: Request, served: Served) -> AnyResponse:
     body = await read(store, store.key(info.namespace, info.name), resource_version(request))
     if body is None:
         raise not_found(served.resource, info.name)
+    if served.conversion is not None:
+        await store.prepare((body,))
     include = include_object(request.parameter("includeObject"))
     return response(200, object_bytes(served, media, body, include), media)
 

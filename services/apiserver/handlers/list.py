@@ -239,6 +239,8 @@ async def answer(
             return StreamingResponse(200, _compressed(slices), headers)
         return StreamingResponse(200, slices, headers, total)
     include = include_object(request.parameter("includeObject"))
+    if served.conversion is not None:
+        await served.store.prepare(page.bodies)
     body = await asyncio.to_thread(_rendered, served, media, page, include)
     if len(body) > GZIP_THRESHOLD_BYTES and _gzip_wanted(request):
         headers += [(b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")]

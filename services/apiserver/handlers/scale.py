@@ -78,7 +78,7 @@ async def get_scale(request: Request, served: Served, flow: WriteFlow) -> AnyRes
     body = await read(store, store.key(info.namespace, info.name), resource_version(request))
     if body is None:
         raise not_found(served.resource, info.name)
-    return _answer(request, served, media, body)
+    return await _answer(request, served, media, body)
 
 
 async def update_scale(request: Request, served: Served, flow: WriteFlow) -> AnyResponse:
@@ -92,7 +92,7 @@ async def update_scale(request: Request, served: Served, flow: WriteFlow) -> Any
         return sent
 
     done = await _write(ctx, request, served, flow, options, wanted)
-    return _answer(request, served, media, done.body, ctx.warnings)
+    return await _answer(request, served, media, done.body, ctx.warnings)
 
 
 async def patch_scale(request: Request, served: Served, flow: WriteFlow) -> AnyResponse:
@@ -109,7 +109,7 @@ async def patch_scale(request: Request, served: Served, flow: WriteFlow) -> AnyR
         return patch_result(codec, patch, scale, options.field_validation, warned_of)
 
     done = await _write(ctx, request, served, flow, options, wanted)
-    return _answer(request, served, media, done.body, [*warned_of, *ctx.warnings])
+    return await _answer(request, served, media, done.body, [*warned_of, *ctx.warnings])
 
 
 async def _write(
@@ -181,7 +181,7 @@ def _media(request: Request, served: Served) -> MediaType:
     )
 
 
-def _answer(
+async def _answer(
     request: Request,
     served: Served,
     media: MediaType,
@@ -189,7 +189,8 @@ def _answer(
     warnings: Sequence[str] = (),
 ) -> AnyResponse:
     media.check_shape(is_list=False)
-    scale = scale_view(served).to_scale(served.store.decode(body), served.resource)
+    obj = await served.store.load(body)
+    scale = scale_view(served).to_scale(obj, served.resource)
     convert = media.convert
     if convert is not None and convert.kind == "Table":
         meta = {"resourceVersion": scale["metadata"].get("resourceVersion", "")}

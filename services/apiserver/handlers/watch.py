@@ -72,10 +72,12 @@ async def watch(request: Request, served: Served, limits: WatchLimits) -> AnyRes
     scope = _scope(request, served, choice)
     headers = ((b"content-type", media.stream_content_type.encode()),)
     after, wants_mark = await _start(served, options)
+    if after is None and served.conversion is not None:
+        await served.store.prepare_scope(scope)
     renderings = served.store.backend.cache.renderings
 
     def subscribe(on_ready: Callable[[], None]) -> Watcher:
-        return served.store.cache.watch(
+        return served.store.watch(
             after=after, scope=scope, matches=choice.matches, on_ready=on_ready
         )
 

@@ -9,7 +9,7 @@ apiserver/pkg/registry/rest/{create,update,delete}.go.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -46,6 +46,8 @@ from shared.objects.wire import to_body
 from shared.resources import Resource
 from shared.resources.keys import key_prefix
 from shared.storage import KeyExists, KeyValue, Revision, RevisionConflict
+from shared.watchcache import Watcher
+from shared.watchcache.watcher import Matches
 
 GENERATED_SUFFIX_LENGTH = 5
 GENERATED_PREFIX_LENGTH = 58
@@ -126,7 +128,32 @@ class ResourceStore:
         ordered["apiVersion"] = self._api_version
         return orjson.dumps(ordered)
 
+    async def load(self, body: bytes) -> Object:
+        """Decode where a version has to be asked for (a conversion webhook)."""
+        return self.decode(body)
+
+    async def form(self, obj: Object) -> bytes:
+        """Encode where the stored version has to be asked for."""
+        return self.encode(obj)
+
+    async def prepare(self, bodies: Sequence[bytes]) -> None:
+        """Make sure that `decode` can do these bodies without waiting."""
+
+    async def prepare_scope(self, scope: bytes) -> None:
+        """Make sure that `decode` can do what is in the cache under a prefix or key."""
+
     # -- reading -------------------------------------------------------------------
+
+    def watch(
+        self,
+        *,
+        after: Revision | None,
+        scope: bytes,
+        matches: Matches | None,
+        on_ready: Callable[[], None],
+    ) -> Watcher:
+        """See ResourceCache.watch."""
+        return self.cache.watch(after=after, scope=scope, matches=matches, on_ready=on_ready)
 
     def cached(self, key: bytes) -> Current | None:
         found = self.cache.get(key)
@@ -198,7 +225,7 @@ class ResourceStore:
     async def _insert(self, ctx: WriteContext, obj: Object) -> Written:
         meta = obj["metadata"]
         key = self.key(meta.get("namespace", ""), meta["name"])
-        stored = self.encode(obj)
+        stored = await self.form(obj)
         if ctx.dry_run:
             found = await self.backend.storage.get(key)
             if found is not None:
@@ -245,7 +272,7 @@ class ResourceStore:
                         raise not_found(self.resource, name)
                     obj = await change(None)
                     return await self._create_by_update(ctx, obj, check, create_change)
-                old = self.decode(current.body)
+                old = await self.load(current.body)
                 obj = await change(old)
                 self._check_version(obj, current, unconditional, name)
                 return await self._replace(
@@ -339,7 +366,7 @@ class ResourceStore:
             await check(obj, old)
             if self._is_emptied(obj, old):
                 return await self._remove(ctx, key, current, obj)
-            stored = self.encode(obj)
+            stored = await self.form(obj)
             if ctx.dry_run:
                 return Written(to_body(stored, current.revision)[1])
             revision = await self.backend.storage.update(
@@ -393,8 +420,8 @@ class ResourceStore:
         key = self.key(ctx.info.namespace, name)
         current = await self.live(key)
         while current is not None:
-            obj = change(self.decode(current.body))
-            stored = self.encode({**obj, "metadata": {**obj["metadata"]}})
+            obj = change(await self.load(current.body))
+            stored = await self.form({**obj, "metadata": {**obj["metadata"]}})
             if ctx.dry_run:
                 return Written(to_body(stored, current.revision)[1])
             try:
@@ -442,7 +469,7 @@ class ResourceStore:
         request: DeleteRequest,
         check: Check,
     ) -> Written:
-        old = self.decode(current.body)
+        old = await self.load(current.body)
         check_preconditions(self.resource, old, request.preconditions)
         await check(old, old)
         ctx.warnings += self.strategy.warn_on_delete(ctx, old, request.propagation)
@@ -454,7 +481,7 @@ class ResourceStore:
         removed = verdict is Verdict.REMOVE
         if removed and obj == old:
             return await self._remove(ctx, key, current, old)
-        stored = self.encode(obj)
+        stored = await self.form(obj)
         if ctx.dry_run:
             return Written(to_body(stored, current.revision)[1], removed=removed)
         if obj != old:
@@ -468,7 +495,7 @@ class ResourceStore:
         self, ctx: WriteContext, key: bytes, current: Current, obj: Object
     ) -> Written:
         """Take the object out of storage; the answer shows it as it was last stored."""
-        shown = to_body(self.encode(obj), current.revision)[1]
+        shown = to_body(await self.form(obj), current.revision)[1]
         if not ctx.dry_run:
             await self.backend.storage.delete(key, expected=current.revision)
             await self.strategy.after_delete(ctx, obj)
