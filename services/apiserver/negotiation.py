@@ -32,9 +32,12 @@ CONTENT_TYPES: dict[Format, str] = {
     "protobuf": "application/vnd.kubernetes.protobuf",
 }
 
-_BUILTIN_FORMATS: tuple[Format, ...] = ("json", "yaml", "protobuf")
-_CUSTOM_FORMATS: tuple[Format, ...] = ("json", "yaml")
-"""Nobody knows the field numbers of custom resources."""
+_SERVED = ", ".join(CONTENT_TYPES.values())
+_SERVED_STREAMS = ", ".join(
+    f"{media_type};stream=watch" for form, media_type in CONTENT_TYPES.items() if form != "yaml"
+)
+_CUSTOM_BODIES: tuple[Format, ...] = ("json", "yaml")
+"""Custom resources have no protobuf messages, only their PartialObjectMetadata has."""
 _ROUTED = frozenset(CONTENT_TYPES.values())
 _META_VERSIONS = ("v1", "v1beta1")
 _CONVERT_KINDS_WITHOUT_TABLE = ("PartialObjectMetadata", "PartialObjectMetadataList")
@@ -118,12 +121,10 @@ def negotiate_watch(accept: str | None, *, custom: bool = False) -> MediaType:
         NotAcceptable: as `negotiate`; also for YAML, which is not a streaming format.
     """
     media = _negotiate(accept or "", custom, True)
-    if media.format == "yaml":
-        streams = [f"{CONTENT_TYPES[form]};stream=watch" for form in _formats(custom)]
-        streams.remove("application/yaml;stream=watch")
-        raise NotAcceptable(_only(", ".join(streams)))
     if media.convert is not None and media.convert.kind == "PartialObjectMetadataList":
         media = replace(media, convert=None)
+    if media.format == "yaml" or (custom and _is_plain_protobuf(media)):
+        raise NotAcceptable(_only(_SERVED_STREAMS))
     return _pretty(media, False)
 
 
@@ -215,20 +216,20 @@ def _negotiate(accept: str, custom: bool, tables: bool) -> MediaType:
         return MediaType()
     if not custom and not _routed(accept):
         raise NotAcceptable(
-            f"406: Not Acceptable\n\nAvailable representations: {_served(custom)}", details={}
+            f"406: Not Acceptable\n\nAvailable representations: {_SERVED}", details={}
         )
     kinds = _CONVERT_KINDS if tables else _CONVERT_KINDS_WITHOUT_TABLE
     for clause in _parse_accept(accept):
-        media = _honour(clause, kinds, _formats(custom))
-        if media is not None:
+        media = _honour(clause, kinds)
+        if media is not None and not (custom and _is_plain_protobuf(media)):
             return media
-    raise NotAcceptable(_only(_served(custom)))
+    raise NotAcceptable(_only(_SERVED))
 
 
 @lru_cache(maxsize=512)
 def _negotiate_error(accept: str) -> MediaType:
     for clause in _parse_accept(accept):
-        media = _honour(clause, (), _BUILTIN_FORMATS)
+        media = _honour(clause, ())
         if media is not None:
             return media
     return MediaType()
@@ -247,23 +248,17 @@ def _routed(accept: str) -> bool:
     return False
 
 
-def _formats(custom: bool) -> tuple[Format, ...]:
-    return _CUSTOM_FORMATS if custom else _BUILTIN_FORMATS
+def _is_plain_protobuf(media: MediaType) -> bool:
+    return media.format == "protobuf" and media.convert is None
 
 
-def _served(custom: bool) -> str:
-    return ", ".join(CONTENT_TYPES[form] for form in _formats(custom))
-
-
-def _honour(
-    clause: _Clause, kinds: Collection[str], formats: Collection[Format]
-) -> MediaType | None:
+def _honour(clause: _Clause, kinds: Collection[str]) -> MediaType | None:
     """Return the first format that the clause names, None if its parameters forbid it.
 
     `kinds` are the renderings there are; none for a Status.
     """
-    for form in formats:
-        main, _, sub = CONTENT_TYPES[form].partition("/")
+    for form, media_type in CONTENT_TYPES.items():
+        main, _, sub = media_type.partition("/")
         if clause.type not in (main, "*") or clause.subtype not in (sub, "*"):
             continue
         if clause.type == "*" and clause.subtype != "*":
@@ -352,12 +347,14 @@ _content_type = re.compile(
 
 @lru_cache(maxsize=256)
 def _request_format(content_type: str, custom: bool) -> Format:
+    formats = _CUSTOM_BODIES if custom else tuple(CONTENT_TYPES)
     parsed = _content_type(content_type)
     if parsed is not None:
-        for form in _formats(custom):
+        for form in formats:
             if parsed[1].lower() == CONTENT_TYPES[form]:
                 return form
-    raise UnsupportedMediaType(_unknown_format(_served(custom)))
+    served = ", ".join(CONTENT_TYPES[form] for form in formats)
+    raise UnsupportedMediaType(_unknown_format(served))
 
 
 def _only(media_types: str) -> str:

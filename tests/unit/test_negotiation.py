@@ -127,6 +127,15 @@ def test_custom_resources_have_no_protobuf() -> None:
         request_format(PROTOBUF_TYPE, custom=True)
 
 
+def test_the_metadata_of_custom_resources_has_protobuf() -> None:
+    accept = f"{PROTOBUF_TYPE};as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
+    media = MediaType("protobuf", Convert("PartialObjectMetadata"))
+    assert negotiate(accept, custom=True) == media
+    assert negotiate_watch(accept, custom=True) == media
+    with pytest.raises(NotAcceptable):
+        negotiate_watch(accept.replace("Metadata;", "MetadataList;"), custom=True)
+
+
 def test_a_resource_without_a_table_falls_back_or_refuses() -> None:
     table = "application/json;as=Table;v=v1;g=meta.k8s.io"
     assert negotiate(f"{table},application/json", tables=False) == JSON
