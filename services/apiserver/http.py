@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import http
 import logging
+from collections.abc import Sized
 from typing import Any
 from urllib.parse import unquote
 
 import httptools
 import orjson
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from services.apiserver.errors import BadRequest, to_status
@@ -24,6 +26,11 @@ log = logging.getLogger("kubefan.apiserver.http")
 MAXIMUM_HEADER_BYTES = 1024 * 1024
 """Go's default limit (http.DefaultMaxHeaderBytes), as in kube-apiserver."""
 CLOSING_TIMEOUT_S = 1.0
+HEAD_TIMEOUT_S = 32.0
+"""How long a request's head may take; kube-apiserver's ReadHeaderTimeout."""
+MAXIMUM_WAITING = 64
+"""Requests (count) of one connection that may wait for their turn; behind them nothing is read,
+or a client that never reads its answers would fill the memory with questions."""
 WRITER = "kubefan.writer"
 """Key in scope["extensions"]: the StreamWriter of this request's answer."""
 
@@ -94,7 +101,8 @@ class OneWriteCycle(RequestResponseCycle):
         parts = [STATUS_LINES[status]]
         for name, value in self.default_headers:
             parts += (name, b": ", value, b"\r\n")
-        chunked = status not in (204, 304)
+        # HTTP/1.0 knows no chunks: there the connection's end is the answer's.
+        chunked = status not in (204, 304) and self.scope["http_version"] != "1.0"
         for name, value in headers:
             if name == b"content-length":
                 chunked = False
@@ -108,14 +116,83 @@ class OneWriteCycle(RequestResponseCycle):
         return b"".join(parts)
 
 
+class WaitingFlow(FlowControl):
+    """Reads on only while there is room for another waiting request."""
+
+    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        if len(self._waiting) < MAXIMUM_WAITING:
+            super().resume_reading()
+
+
 class ApiProtocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection.
+
+    `cycle` is the newest request; `_active` the one that is being answered, which differs
+    while a pipelining client's requests wait in `pipeline`.
+    """
 
     _header_bytes = 0
+    _active: OneWriteCycle | None = None
+    _in_head = True
+    _head_timer: asyncio.TimerHandle | None = None
+    _deaf = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.flow = WaitingFlow(transport, self.pipeline)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_arrived()
+        # Every request learns of it, not the newest alone: a watch before it would never end.
+        for cycle, _ in self.pipeline:
+            cycle.disconnected = True
+        self.pipeline.clear()
+        active = self._active
+        if active is not None and not active.response_complete:
+            active.disconnected = True
+            active.message_event.set()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        self._unset_keepalive_if_required()
+        while data:
+            try:
+                self.parser.feed_data(data)
+                break
+            except httptools.HttpParserUpgrade as upgrade:
+                # To what is not served, so it is ignored (RFC 9110, 7.8): HTTP/1.1 goes on.
+                data = data[upgrade.args[0] :]
+            except httptools.HttpParserError as error:
+                log.debug("no HTTP request", extra={"why": str(error)})
+                self.send_400_response("Invalid HTTP request received.")
+                return
+        if self._in_head and self._head_timer is None:
+            self._await_head()
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.close)
+
+    def _head_arrived(self) -> None:
+        self._in_head = False
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._active = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._header_bytes = 0
+        self._in_head = True
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -132,6 +209,7 @@ class ApiProtocol(HttpToolsProtocol):
             raise httptools.HttpParserError("the request's headers are too large")
 
     def on_headers_complete(self) -> None:
+        self._head_arrived()
         parser, scope = self.parser, self.scope
         version = parser.get_http_version()
         scope["method"] = parser.get_method().decode("ascii")
@@ -162,13 +240,11 @@ class ApiProtocol(HttpToolsProtocol):
         if existing is None or existing.response_complete:
             self._start_asgi_task(cycle, self.app)
         else:
-            # The next request of a pipelining client waits for its turn.
-            self.flow.pause_reading()
+            # The next request of a pipelining client waits for its turn. Reading goes on where
+            # it can: nothing else tells that the client has gone.
             self.pipeline.appendleft((cycle, self.app))
-
-    def handle_websocket_upgrade(self) -> None:
-        """Never called: there are no websocket routes, so an upgrade is ignored (RFC 9110, 7.8)."""
-        raise NotImplementedError
+            if len(self.pipeline) >= MAXIMUM_WAITING:
+                self.flow.pause_reading()
 
     def shutdown(self) -> None:
         """End the connection once what is being answered has been; called when the server stops."""
@@ -179,6 +255,20 @@ class ApiProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP request; the connection can't be used any more."""
+        self._deaf = True
+        newest, active = self.cycle, self._active
+        whole = newest is not None and not newest.response_complete and not newest.more_body
+        if whole and not (newest.response_started and newest.chunked_encoding):
+            # Whole requests came before: they get their answers, unless one is a stream.
+            newest.keep_alive = False
+            return
+        if active is not None and not active.response_complete:
+            if active is not newest or active.response_started:
+                # Where another answer is due, or under way, a 400 would be taken for it.
+                close(self.transport)
+                return
+            active.disconnected = True
+            active.message_event.set()
         body = orjson.dumps(to_status(BadRequest(msg))) + b"\n"
         self.transport.write(
             b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"

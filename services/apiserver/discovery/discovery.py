@@ -86,7 +86,7 @@ class Discovery:
         if path == "/version":
             _check_restful(method, accept, (JSON,))
             return _raw_json(version_info())
-        parts = path.split("/")[1:]
+        parts = path.split("/")[1:] or [path]
         if parts[0] not in ("api", "apis") or len(parts) > (2 if parts[0] == "api" else 3):
             return None
         if len(parts) == 3 and self._table.remote(parts[1], parts[2]) is not None:

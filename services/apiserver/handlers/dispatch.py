@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 
-from services.apiserver.errors import ApiError, Forbidden, MethodNotSupported, NotFound
+from services.apiserver.errors import ApiError, BadRequest, Forbidden, MethodNotSupported, NotFound
 from services.apiserver.handlers.componentstatus import ComponentStatuses
 from services.apiserver.handlers.create import create
 from services.apiserver.handlers.delete import delete, delete_collection
@@ -21,6 +22,7 @@ from services.apiserver.registry.interpret import details_of, not_found
 from services.apiserver.registry.served import Registry, Served
 from services.apiserver.request import AnyResponse, Request, Response
 from services.apiserver.requestinfo import RequestInfo
+from services.apiserver.validation.names import path_segment
 from shared.resources import Resource, ResourceTable
 
 Action = Callable[[Request, Served], Awaitable[AnyResponse]]
@@ -57,6 +59,7 @@ class Dispatch:
         if resource.custom:
             return await self._custom(request, resource)
         self._check_shape(info, resource)
+        check_name(info.name if len(info.parts) > 1 else "")
         request.resource = resource
         warning = DEPRECATED.get((info.group, info.version, info.resource))
         if warning is not None:
@@ -212,6 +215,17 @@ VERB_OF_METHOD = {
     "DELETE": "delete",
 }
 SCALE = {"get": get_scale, "update": update_scale, "patch": patch_scale}
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that would mean something else in a path.
+
+    Raises:
+        BadRequest: it is "." or "..", or has a "%" in it (a "/" has ended it).
+    """
+    if "%" in name or name in (".", ".."):
+        why = ";".join(path_segment(name))
+        raise BadRequest(f"Name parameter invalid: {json.dumps(name)}: {why}")
 
 
 def stored(served: Served | None) -> Served:

@@ -32,7 +32,10 @@ def request_info(method: str, path: str, query: Mapping[str, Sequence[str]]) -> 
     Special paths: /api/VERSION/..., /apis/GROUP/VERSION/..., the older /watch/ prefix, and
     namespaces/NAME/SUBRESOURCE, which is about the namespace itself.
     """
-    parts = [part for part in path.split("/") if part]
+    parts = path.rstrip("/")[1:].split("/")
+    if "" in parts:
+        # No resource has such a path.
+        return RequestInfo(False, path, method.lower())
     if len(parts) < 3 or parts[0] not in ("api", "apis"):
         return RequestInfo(False, path, method.lower())
     prefix = parts[0]
