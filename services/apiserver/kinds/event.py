@@ -14,10 +14,11 @@ from services.apiserver.registry.strategy import (
     WriteContext,
 )
 from services.apiserver.validation.field import child, invalid, required
-from services.apiserver.validation.metadata import IMMUTABLE, validate_metadata_create
+from services.apiserver.validation.metadata import IMMUTABLE
 from services.apiserver.validation.names import (
     dns1123_subdomain,
     longer_than,
+    path_segment,
     qualified_name,
 )
 
@@ -98,7 +99,6 @@ class EventStrategy(Strategy):
         found = self._validate_common(obj)
         if not self._strict:
             return found
-        found += validate_metadata_create(obj, namespaced=True, validate_name=self.validate_name)
         found += _validate_series(obj)
         if not obj.get("eventTime"):
             found.append(required("eventTime"))
@@ -124,6 +124,9 @@ class EventStrategy(Strategy):
             for name in UNCHANGEABLE
             if obj.get(name) != old.get(name)
         ]
+
+    def validate_name(self, name: str) -> list[str]:
+        return dns1123_subdomain(name) if self._strict else path_segment(name)
 
     def _validate_common(self, obj: Object) -> list[Cause]:
         namespace = obj["metadata"].get("namespace", "")

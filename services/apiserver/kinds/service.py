@@ -187,15 +187,18 @@ def _warnings(obj: Object) -> list[str]:
             "annotation service.kubernetes.io/topology-aware-hints is deprecated, please use"
             " service.kubernetes.io/topology-mode instead"
         )
+    if spec.get("clusterIP") == "None" and spec.get("type") == "ClusterIP":
+        for name in ("loadBalancerIP", "externalIPs"):
+            if spec.get(name):
+                found.append(f"spec.{name} is ignored for headless services")
+        if spec.get("sessionAffinity") != "None":
+            found.append("spec.SessionAffinity is ignored for headless services")
     if spec.get("externalIPs"):
+        found.append("spec.externalIPs is deprecated")
         if spec.get("type") == "ExternalName":
             found.append('spec.externalIPs is ignored when spec.type is "ExternalName"')
-        else:
-            found.append("spec.externalIPs is deprecated; use a LoadBalancer service instead")
     if spec.get("externalName") and spec.get("type") != "ExternalName":
         found.append('spec.externalName is ignored when spec.type is not "ExternalName"')
     if spec.get("trafficDistribution") == "PreferClose":
-        found.append(
-            'spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone" instead'
-        )
+        found.append('spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"')
     return found
