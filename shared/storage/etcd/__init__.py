@@ -1,6 +1,9 @@
-"""The shared store: etcd's v3 API through aetcd's generated messages on grpc.aio.
+"""The shared store: etcd's v3 API through aetcd's generated messages over our own gRPC calls.
 
-Only who opens an EtcdStorage imports this package: gRPC costs about 14 MB.
+    store.py ─▶ connection.py (endpoints, errors) ─▶ grpcclient.py (calls) ─▶ http2.py (frames)
+
+Only who opens an EtcdStorage imports this package: aetcd brings in gRPC's own library, which
+costs about 14 MB and is not called.
 """
 
 from shared.storage.etcd.connection import TlsFiles

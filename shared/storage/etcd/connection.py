@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import grpc
 from aetcd import rpc
 
 from shared.storage.errors import StorageError, StorageUnavailable
-
-_OPTIONS = (
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    # A server that comes back is found within a second, not within gRPC's two minutes.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 500),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    # A peer that vanished without a word is noticed; etcd allows a ping every 5 s.
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.http2.max_pings_without_data", 0),
-    # Two stores of one process do not share a connection: one's big list delays no other.
-    ("grpc.use_local_subchannel_pool", 1),
-)
+from shared.storage.etcd.grpcclient import Channel, RpcError, StatusCode
 
 _TRANSIENT = frozenset(
     {
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.CANCELLED,
-        grpc.StatusCode.ABORTED,
-        grpc.StatusCode.INTERNAL,
-        grpc.StatusCode.UNKNOWN,
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        StatusCode.UNAVAILABLE,
+        StatusCode.DEADLINE_EXCEEDED,
+        StatusCode.CANCELLED,
+        StatusCode.ABORTED,
+        StatusCode.INTERNAL,
+        StatusCode.UNKNOWN,
+        StatusCode.RESOURCE_EXHAUSTED,
     }
 )
 
@@ -61,13 +47,15 @@ class TlsFiles:
     cert: Path | None = None
     key: Path | None = None
 
-    def credentials(self) -> grpc.ChannelCredentials:
+    def context(self) -> ssl.SSLContext:
         try:
-            return grpc.ssl_channel_credentials(
-                *(file.read_bytes() if file else None for file in (self.ca, self.key, self.cert))
-            )
+            context = ssl.create_default_context(cafile=self.ca)
+            if self.cert is not None:
+                context.load_cert_chain(self.cert, self.key)
         except OSError as error:
             raise StorageError(f"can't read the TLS files for etcd: {error}") from error
+        context.set_alpn_protocols(["h2"])
+        return context
 
 
 class Server:
@@ -78,11 +66,13 @@ class Server:
         if separator and scheme not in ("http", "https"):
             raise StorageError(f"{endpoint!r}: an etcd endpoint is http:// or https://")
         self.endpoint = endpoint
+        context = None
         if scheme == "https" or (not separator and tls is not None):
-            credentials = (tls or TlsFiles()).credentials()
-            self.channel = grpc.aio.secure_channel(address, credentials, options=_OPTIONS)
-        else:
-            self.channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+            context = (tls or TlsFiles()).context()
+        try:
+            self.channel = Channel(address, context)
+        except ValueError as error:
+            raise StorageError(f"{endpoint!r}: {error}") from error
         self.kv = rpc.KVStub(self.channel)
         self.lease = rpc.LeaseStub(self.channel)
         self.watch = rpc.WatchStub(self.channel)
@@ -141,17 +131,12 @@ class Connection:
             timeout_s = left_s / min(attempts, len(self._servers)) if repeatable else left_s
             try:
                 return await method(server)(request, timeout=timeout_s)
-            except grpc.aio.AioRpcError as error:
-                if error.code() in _TRANSIENT:
+            except RpcError as error:
+                if error.code in _TRANSIENT:
                     self.turn_from(server)
                 attempts -= 1
                 if attempts == 0 or now() >= deadline or not _may_try_again(error, repeatable):
                     raise translate(error) from error
-            except asyncio.CancelledError:
-                if task_is_cancelled():
-                    raise
-                # It is the call that was, by the server or by closing the channel.
-                raise StorageUnavailable("the call was cancelled") from None
 
     async def aclose(self) -> None:
         self.closed.set()
@@ -159,28 +144,21 @@ class Connection:
             await server.channel.close()
 
 
-def translate(error: grpc.aio.AioRpcError) -> StorageError:
+def translate(error: RpcError) -> StorageError:
     """etcd v3.4 to v3.6, api/v3rpc/rpctypes/error.go."""
-    code, details = error.code(), error.details() or ""
+    code, details = error.code, error.details
     if code in _TRANSIENT and "larger than max" not in details:  # that is about the request
         return StorageUnavailable(f"etcd: {code.name}: {details}")
-    if code is grpc.StatusCode.OUT_OF_RANGE and "has been compacted" in details:
+    if code is StatusCode.OUT_OF_RANGE and "has been compacted" in details:
         return RevisionCompacted(details)
-    if code is grpc.StatusCode.OUT_OF_RANGE and "is a future revision" in details:
+    if code is StatusCode.OUT_OF_RANGE and "is a future revision" in details:
         return RevisionInFuture(details)
-    if code is grpc.StatusCode.NOT_FOUND and "lease not found" in details:
+    if code is StatusCode.NOT_FOUND and "lease not found" in details:
         return LeaseNotFound(details)
     return StorageError(f"etcd: {code.name}: {details}")
 
 
-def _may_try_again(error: grpc.aio.AioRpcError, repeatable: bool) -> bool:
-    if error.code() is grpc.StatusCode.UNAVAILABLE:
-        not_sent = (error.details() or "").startswith("failed to connect to all addresses")
-        return repeatable or not_sent
-    return repeatable and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-
-
-def task_is_cancelled() -> bool:
-    """Tell a cancelled task from a cancelled gRPC call, which raises CancelledError too."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+def _may_try_again(error: RpcError, repeatable: bool) -> bool:
+    if error.code is StatusCode.UNAVAILABLE:
+        return repeatable or not error.sent
+    return repeatable and error.code is StatusCode.DEADLINE_EXCEEDED

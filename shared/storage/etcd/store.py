@@ -25,7 +25,6 @@ from shared.storage.etcd.connection import (
     RevisionCompacted,
     RevisionInFuture,
     TlsFiles,
-    task_is_cancelled,
 )
 from shared.storage.etcd.leases import Leases
 from shared.storage.etcd.watch import WatchStream
@@ -282,10 +281,6 @@ class EtcdStorage:
                     raise
                 if failures == 1:
                     log.warning("the watch of %r behind %d ended: %s", prefix, position, error)
-            except asyncio.CancelledError:
-                if task_is_cancelled():
-                    raise
-                failures += 1  # the stream was cancelled, by the server or by closing the store
             finally:
                 self._streams.discard(stream)
                 stream.cancel()

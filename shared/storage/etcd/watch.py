@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-import grpc
 from aetcd import rpc
 
 from shared.storage.errors import Compacted, StorageUnavailable
 from shared.storage.etcd.connection import Connection, translate
+from shared.storage.etcd.grpcclient import RpcError
 from shared.storage.keyrange import prefix_end
 from shared.storage.protocol import Change, ChangeBatch, KeyValue, Revision
 
@@ -86,19 +86,17 @@ class WatchStream:
     async def _write(self, request: Any) -> None:
         try:
             await self._call.write(request)
-        except grpc.aio.AioRpcError as error:
+        except RpcError as error:
             self._connection.turn_from(self._server)
             raise translate(error) from error
-        except asyncio.InvalidStateError as error:  # what grpc.aio says of an ended stream
-            raise StorageUnavailable(f"the watch stream has ended: {error}") from error
 
     async def _read(self) -> Any:
         try:
             response = await self._call.read()
-        except grpc.aio.AioRpcError as error:
+        except RpcError as error:
             self._connection.turn_from(self._server)
             raise translate(error) from error
-        if response is grpc.aio.EOF:
+        if response is None:
             self._connection.turn_from(self._server)
             raise StorageUnavailable(f"{self._server.endpoint} ended the watch")
         if response.canceled:
