@@ -12,10 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from services.apiserver.kinds.platform.flowcontrol import (
-    MANDATORY_FLOW_SCHEMAS,
-    MANDATORY_PRIORITY_LEVELS,
-)
+from services.apiserver.kinds.platform.flowschemas import MANDATORY_FLOW_SCHEMAS
+from services.apiserver.kinds.platform.prioritylevels import MANDATORY_PRIORITY_LEVELS
 from services.apiserver.registry.strategy import Object
 from tests.unit.platformtools import causes, create, update
 

@@ -122,7 +122,7 @@ def test_a_claim_without_allocation_is_reserved_for_nobody() -> None:
     change = {"status": {"reservedFor": status["reservedFor"], "devices": status["devices"]}}
     found = update(GROUP, "resourceclaims", fresh, change, through="status")[1]
     assert found == ["Invalid status.devices[0]", "Forbidden status.reservedFor"]
-    other = {"status": {"allocation": {"devices": {"results": []}}}}
+    other: dict[str, Any] = {"status": {"allocation": {"devices": {"results": []}}}}
     found = update(GROUP, "resourceclaims", claim, other, through="status")[1]
     assert found == ["Invalid status.allocation"]
 

@@ -324,7 +324,7 @@ class ResourceStore:
                     kind=self.resource.name,
                 )
         elif not version.isdigit():
-            raise ApiError(f"unable to parse resource version {version!r}: invalid syntax")
+            raise ApiError(f'strconv.ParseUint: parsing "{version}": invalid syntax')
         elif int(version) != current.revision:
             raise modified(self.resource, name)
 

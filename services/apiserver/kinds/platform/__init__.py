@@ -12,11 +12,12 @@ from services.apiserver.kinds.platform.certificates import CERTIFICATE_STRATEGIE
 from services.apiserver.kinds.platform.coordination import COORDINATION_STRATEGIES
 from services.apiserver.kinds.platform.csi import CSI_STRATEGIES
 from services.apiserver.kinds.platform.discovery import DISCOVERY_STRATEGIES
-from services.apiserver.kinds.platform.flowcontrol import FLOWCONTROL_STRATEGIES
+from services.apiserver.kinds.platform.flowschemas import FLOWSCHEMA_STRATEGIES
 from services.apiserver.kinds.platform.networking import NETWORKING_STRATEGIES
 from services.apiserver.kinds.platform.networkpolicy import NETWORKPOLICY_STRATEGIES
 from services.apiserver.kinds.platform.node import NODE_STRATEGIES
 from services.apiserver.kinds.platform.policies import POLICY_STRATEGIES
+from services.apiserver.kinds.platform.prioritylevels import PRIORITYLEVEL_STRATEGIES
 from services.apiserver.kinds.platform.rbac import RBAC_STRATEGIES
 from services.apiserver.kinds.platform.resourceclaims import RESOURCECLAIM_STRATEGIES
 from services.apiserver.kinds.platform.resourceslices import RESOURCESLICE_STRATEGIES
@@ -33,11 +34,12 @@ PLATFORM_STRATEGIES: dict[tuple[str, str], StrategyFactory] = {
     **COORDINATION_STRATEGIES,
     **CSI_STRATEGIES,
     **DISCOVERY_STRATEGIES,
-    **FLOWCONTROL_STRATEGIES,
+    **FLOWSCHEMA_STRATEGIES,
     **NETWORKING_STRATEGIES,
     **NETWORKPOLICY_STRATEGIES,
     **NODE_STRATEGIES,
     **POLICY_STRATEGIES,
+    **PRIORITYLEVEL_STRATEGIES,
     **RBAC_STRATEGIES,
     **RESOURCECLAIM_STRATEGIES,
     **RESOURCESLICE_STRATEGIES,

@@ -11,22 +11,22 @@ v1/conversion.go.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from services.apiserver.errors import Cause
+from services.apiserver.kinds.platform.apiextensionsconversion import (
+    validate_choice,
+    validate_conversion,
+)
 from services.apiserver.kinds.platform.apiextensionsversions import (
     VersionedPaths,
     validate_versioned,
     validate_versions,
 )
-from services.apiserver.kinds.platform.rules import duplicates, follows, immutable
+from services.apiserver.kinds.platform.rules import duplicates, immutable
 from services.apiserver.kinds.platform.schemaopenapi import subschemas
 from services.apiserver.kinds.platform.webhookclient import (
     default_webhook_service,
-    swapped,
-    validate_webhook_service,
-    validate_webhook_url,
 )
 from services.apiserver.registry.strategy import (
     Object,
@@ -38,11 +38,9 @@ from services.apiserver.registry.strategy import (
 )
 from services.apiserver.validation.field import (
     child,
-    forbidden,
     index,
     invalid,
     key,
-    not_supported,
     required,
 )
 from services.apiserver.validation.names import dns1035_label, dns1123_subdomain
@@ -51,8 +49,6 @@ from services.apiserver.values.time import now
 CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 APPROVAL = "api-approved.kubernetes.io"
 SCOPES = ("Cluster", "Namespaced")
-STRATEGIES = ("None", "Webhook")
-REVIEW_VERSIONS = ("v1", "v1beta1")
 PROTECTED_GROUPS = ("k8s.io", "kubernetes.io")
 STRING_FORMATS = frozenset(
     (
@@ -241,7 +237,7 @@ def _validate_spec(spec: Object) -> list[Cause]:
         found.append(invalid("spec.group", group, ",".join(messages)))
     elif "." not in group:
         found.append(invalid("spec.group", group, "should be a domain with at least one dot"))
-    found += _validate_choice(scope, "spec.scope", SCOPES)
+    found += validate_choice(scope, "spec.scope", SCOPES)
     versions = _versions(spec)
     for number, version in enumerate(versions):
         if (version.get("schema") or {}).get("openAPIV3Schema") is None:
@@ -273,7 +269,7 @@ def _validate_spec(spec: Object) -> list[Cause]:
     if preserves and conversion.get("strategy", "None") != "None":
         detail = "must be None if spec.preserveUnknownFields is true"
         found.append(invalid("spec.conversion.strategy", conversion.get("strategy"), detail))
-    return found + _validate_conversion(conversion, "spec.conversion")
+    return found + validate_conversion(conversion, "spec.conversion")
 
 
 def _all_schemas(spec: Object) -> Iterator[Object]:
@@ -367,52 +363,6 @@ def _validate_names(names: Object, path: str) -> list[Cause]:
         found.append(invalid(child(path, "listKind"), names["listKind"], detail))
     for number, category in enumerate(names.get("categories") or ()):
         found += _joined(index(child(path, "categories"), number), category)
-    return found
-
-
-def _validate_choice(value: Any, path: str, choices: tuple[str, ...]) -> list[Cause]:
-    if not value:
-        return [required(path)]
-    return [] if value in choices else [not_supported(path, value, choices)]
-
-
-def _validate_conversion(conversion: Object, path: str) -> list[Cause]:
-    strategy, webhook = conversion.get("strategy", ""), conversion.get("webhook") or {}
-    found = _validate_choice(strategy, child(path, "strategy"), STRATEGIES)
-    client, at = webhook.get("clientConfig"), child(path, "webhookClientConfig")
-    versions = webhook.get("conversionReviewVersions") or []
-    versions_at = child(path, "conversionReviewVersions")
-    if strategy != "Webhook":
-        detail = "should not be set when strategy is not set to Webhook"
-        found += [forbidden(at, detail)] if client is not None else []
-        return found + ([forbidden(versions_at, detail)] if versions else [])
-    if client is None:
-        found.append(required(at, "required when strategy is set to Webhook"))
-    else:
-        url, service = client.get("url"), client.get("service")
-        if (url is None) == (service is None):
-            found.append(required(at, "exactly one of url or service is required"))
-        elif url is not None:
-            found += validate_webhook_url(url, child(at, "url"))
-        else:
-            found += validate_webhook_service(swapped(service or {}), child(at, "service"))
-    return found + _validate_review_versions(versions, versions_at)
-
-
-def _validate_review_versions(versions: list[str], path: str) -> list[Cause]:
-    if not versions:
-        return [required(path)]
-    found: list[Cause] = []
-    doubled = set(duplicates(versions))
-    for number, version in enumerate(versions):
-        at = index(path, number)
-        if number in doubled:
-            found.append(invalid(at, version, "duplicate version"))
-        else:
-            found += follows(at, version, dns1035_label)
-    if set(REVIEW_VERSIONS).isdisjoint(versions):
-        detail = f"must include at least one of {', '.join(REVIEW_VERSIONS)}"
-        found.append(invalid(path, versions, detail))
     return found
 
 
