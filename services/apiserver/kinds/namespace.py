@@ -18,7 +18,10 @@ from services.apiserver.registry.strategy import (
     keep,
 )
 from services.apiserver.validation.field import index, invalid
-from services.apiserver.validation.metadata import STANDARD_FINALIZERS
+from services.apiserver.validation.metadata import (
+    STANDARD_FINALIZERS,
+    validate_metadata_create,
+)
 from services.apiserver.validation.names import dns1123_label, qualified_name
 
 NAME_LABEL = "kubernetes.io/metadata.name"
@@ -55,6 +58,11 @@ class NamespaceStrategy(Strategy):
             for finalizer in obj["spec"]["finalizers"]
             for cause in _validate_finalizer(finalizer, "spec.finalizers")
         ]
+
+    def validate_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[Cause]:
+        if obj["metadata"] == old["metadata"]:
+            return []
+        return validate_metadata_create(obj, namespaced=False, validate_name=self.validate_name)
 
     def validate_name(self, name: str) -> list[str]:
         return dns1123_label(name)

@@ -29,7 +29,7 @@ from services.apiserver.validation.field import (
     not_supported,
     required,
 )
-from services.apiserver.validation.metadata import validate_label_name
+from services.apiserver.validation.metadata import validate_label_name, validate_metadata_create
 from services.apiserver.validation.names import label_value
 
 TAINT_EFFECTS = ("NoExecute", "NoSchedule", "PreferNoSchedule")
@@ -60,28 +60,16 @@ class NodeStrategy(Strategy):
         _drop_config(obj, old)
 
     def validate_create(self, ctx: WriteContext, obj: Object) -> list[Cause]:
-        spec = obj["spec"]
-        found = _validate_taints(spec)
-        found += _validate_resources(obj)
-        cidrs = spec.get("podCIDRs", ())
-        path = "spec.podCIDRs"
-        for number, cidr in enumerate(cidrs):
-            found += validate_cidr(cidr, index(path, number))
-        if len(cidrs) > 1:
-            addresses = [cidr.partition("/")[0] for cidr in cidrs]
-            if not are_dual_stack(addresses) or len(cidrs) > 2:
-                found.append(
-                    invalid(path, cidrs, "may specify no more than one CIDR for each IP family")
-                )
-            found += [
-                duplicate(index(path, number), cidr)
-                for number, cidr in enumerate(cidrs)
-                if cidr in cidrs[:number]
-            ]
-        return found
+        return _validate_node(obj)
 
     def validate_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[Cause]:
-        return validate_node_update(obj, old)
+        found: list[Cause] = []
+        if obj["metadata"] != old["metadata"]:
+            found += validate_metadata_create(
+                obj, namespaced=False, validate_name=self.validate_name
+            )
+        # The node is looked at as a whole, and then again as a change.
+        return found + _validate_node(obj) + validate_node_update(obj, old)
 
     def subresources(self) -> Mapping[str, UpdateSubresource]:
         return {"status": NodeStatus(self)}
@@ -125,6 +113,28 @@ def validate_node_update(obj: Object, old: Object) -> list[Cause]:
     found += _validate_taints(spec)
     if spec.get("externalID", "") != before.get("externalID", ""):
         found.append(forbidden("spec.externalID", "may not be updated"))
+    return found
+
+
+def _validate_node(obj: Object) -> list[Cause]:
+    spec = obj["spec"]
+    found = _validate_taints(spec)
+    found += _validate_resources(obj)
+    cidrs = spec.get("podCIDRs", ())
+    path = "spec.podCIDRs"
+    for number, cidr in enumerate(cidrs):
+        found += validate_cidr(cidr, index(path, number))
+    if len(cidrs) > 1:
+        addresses = [cidr.partition("/")[0] for cidr in cidrs]
+        if not are_dual_stack(addresses) or len(cidrs) > 2:
+            found.append(
+                invalid(path, cidrs, "may specify no more than one CIDR for each IP family")
+            )
+        found += [
+            duplicate(index(path, number), cidr)
+            for number, cidr in enumerate(cidrs)
+            if cidr in cidrs[:number]
+        ]
     return found
 
 

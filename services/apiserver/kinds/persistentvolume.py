@@ -53,13 +53,15 @@ STABLE_LABELS = {
     "beta.kubernetes.io/arch": "kubernetes.io/arch",
     "beta.kubernetes.io/instance-type": "node.kubernetes.io/instance-type",
 }
+MOUNT_OPTIONS_ANNOTATION = "volume.beta.kubernetes.io/mount-options"
+WITHOUT_MOUNT_OPTIONS = frozenset(
+    ("hostPath", "flocker", "fc", "flexVolume", "portworxVolume", "scaleIO", "local", "storageos")
+)
 DEPRECATED_ANNOTATIONS = {
     "volume.beta.kubernetes.io/storage-class": (
         'deprecated since v1.8; use "storageClassName" attribute instead'
     ),
-    "volume.beta.kubernetes.io/mount-options": (
-        'deprecated since v1.31; use "mountOptions" attribute instead'
-    ),
+    MOUNT_OPTIONS_ANNOTATION: ('deprecated since v1.31; use "mountOptions" attribute instead'),
 }
 GONE_SOURCES = {
     "cephfs": "deprecated in v1.28, non-functional in v1.31+",
@@ -93,16 +95,18 @@ class PersistentVolumeStrategy(Strategy):
         obj["status"] = {"phase": "Pending", "lastPhaseTransitionTime": ctx.now}
 
     def validate_create(self, ctx: WriteContext, obj: Object) -> list[Cause]:
-        return _validate_spec(obj["spec"])
+        return _validate_spec(obj["spec"]) + _validate_mount_options(obj)
 
     def validate_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[Cause]:
-        found: list[Cause] = []
+        whole: list[Cause] = []
         if obj["metadata"] != old["metadata"]:
-            found += validate_metadata_create(
+            whole += validate_metadata_create(
                 obj, namespaced=False, validate_name=self.validate_name
             )
         spec, before = obj["spec"], old["spec"]
-        found += _validate_spec(spec)
+        whole += _validate_spec(spec)
+        # The volume is looked at as a whole, and then again as a change.
+        found = whole + _validate_mount_options(obj) + whole
         if _sources(spec, before) != _sources(before, before):
             found.append(
                 forbidden(
@@ -277,6 +281,20 @@ def _validate_sources(spec: Object, has_affinity: bool) -> list[Cause]:
     if not chosen:
         found.append(required("spec", "must specify a volume type"))
     return found
+
+
+def _validate_mount_options(obj: Object) -> list[Cause]:
+    """Check that the annotation for mount options is on a volume that is mounted by a server."""
+    if MOUNT_OPTIONS_ANNOTATION not in obj["metadata"].get("annotations", ()):
+        return []
+    if any(name in obj["spec"] for name in VOLUME_SOURCES if name not in WITHOUT_MOUNT_OPTIONS):
+        return []
+    return [
+        forbidden(
+            child("metadata.annotations", MOUNT_OPTIONS_ANNOTATION),
+            "may not specify mount options for this volume type",
+        )
+    ]
 
 
 def validate_access_modes(modes: list[str] | tuple[()], path: str) -> list[Cause]:

@@ -78,14 +78,15 @@ class PersistentVolumeClaimStrategy(Strategy):
         return validate_claim_spec(obj["spec"], "spec")
 
     def validate_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[Cause]:
-        found: list[Cause] = []
+        whole: list[Cause] = []
         if obj["metadata"] != old["metadata"]:
-            found += validate_metadata_create(
+            whole += validate_metadata_create(
                 obj, namespaced=True, validate_name=self.validate_name
             )
         spec, before = obj["spec"], old["spec"]
-        found += validate_claim_spec(spec, "spec")
-        found += _validate_changes(obj, old)
+        whole += validate_claim_spec(spec, "spec")
+        # The claim is looked at as a whole, and then again as a change.
+        found = whole + whole + _validate_changes(obj, old)
         if spec.get("volumeMode") != before.get("volumeMode"):
             found.append(invalid("volumeMode", spec.get("volumeMode"), IMMUTABLE))
         name = "volumeAttributesClassName"
