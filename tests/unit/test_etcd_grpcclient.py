@@ -419,6 +419,7 @@ def test_a_server_may_send_as_much_as_is_read_and_a_message_larger_than_the_wind
                     await peer.writer.drain()
         finally:
             listener.cancel()
+            await asyncio.wait((listener,))
 
     async def story(channel: Channel) -> None:
         watch = stream(channel)
