@@ -14,20 +14,21 @@ from services.apiserver.errors import Cause
 from services.apiserver.kinds.service_allocation import (
     NODE_PORT_TYPES,
     ServiceAllocators,
-    complete_families,
     drop_type_dependent,
     give_back,
     keep_allocated,
-    normalize_cluster_ips,
     release_all,
     reserve,
     settle,
 )
+from services.apiserver.kinds.service_changes import (
+    validate_load_balancer_status,
+    validate_service_update,
+)
+from services.apiserver.kinds.service_families import complete_families, normalize_cluster_ips
 from services.apiserver.kinds.service_validation import (
     is_externally_accessible,
-    validate_load_balancer_status,
     validate_service,
-    validate_service_update,
 )
 from services.apiserver.registry.strategy import (
     Object,
