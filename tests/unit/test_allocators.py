@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import orjson
 import pytest
@@ -15,6 +16,7 @@ from services.apiserver.registry.allocators import (
     ServiceAddresses,
 )
 from shared.storage import KeyValue, Revision
+from shared.storage.sqlite import SqliteStorage
 from tests.unit.memorystore import MemoryStore
 
 KEY = b"/registry/ranges/servicenodeports"
@@ -175,3 +177,33 @@ def test_a_dry_run_shows_a_port_beyond_the_range() -> None:
         return shown
 
     assert asyncio.run(run()) == [32769, 32770]
+
+
+def test_replicas_on_one_real_store_take_different_addresses_and_ports(tmp_path: Path) -> None:
+    async def run() -> tuple[list[str], list[int]]:
+        storage = SqliteStorage.open(tmp_path / "store.db")
+        try:
+            replicas = [
+                (ServiceAddresses(storage, ("10.0.0.0/26",)), NodePorts(storage)) for _ in range(3)
+            ]
+            taken = await asyncio.gather(
+                *(
+                    one[0].allocate_next("IPv4", namespace="ns", service="s")
+                    for one in replicas
+                    for _ in range(20)
+                )
+            )
+            ports = await asyncio.gather(
+                *(
+                    one[1].change(lambda bitmap: bitmap.allocate_next())
+                    for one in replicas
+                    for _ in range(10)
+                )
+            )
+            return taken, ports
+        finally:
+            await storage.aclose()
+
+    addresses_taken, ports_taken = asyncio.run(run())
+    assert len(set(addresses_taken)) == 60
+    assert len(set(ports_taken)) == 30
