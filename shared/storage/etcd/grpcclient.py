@@ -93,10 +93,15 @@ class _UnaryCall(_Call):
         super().__init__()
         self.answer: asyncio.Future[bytes] = loop.create_future()
         self._chunks: list[bytes] = []
+        self._uncredited = 0
 
     def on_data(self, data: bytes) -> int:
         self._chunks.append(data)
-        return len(data)
+        self._uncredited += len(data)
+        if self._uncredited < STREAM_WINDOW_BYTES // 4:
+            return 0
+        credit, self._uncredited = self._uncredited, 0
+        return credit
 
     def finish(self, error: RpcError | None) -> None:
         if self.answer.done():

@@ -98,6 +98,7 @@ class Http2Connection(asyncio.Protocol):
         self._stream_window = INITIAL_WINDOW_BYTES
         # What the windows did not let through, by stream; bounded by the calls there are.
         self._unsent: dict[Stream, tuple[bytearray, bool]] = {}
+        self._outgoing: list[bytes] = []
         self._received = 0
         self._rest = b""
         self._headers = b""
@@ -187,8 +188,16 @@ class Http2Connection(asyncio.Protocol):
                 del self._unsent[stream]
 
     def _write(self, data: bytes) -> None:
+        # What one turn of the loop sends leaves together: uvloop would make a system call of
+        # each write, 5 us against 0.8 us for 3 KB.
+        if not self._outgoing:
+            self._loop.call_soon(self._write_out)
+        self._outgoing.append(data)
+
+    def _write_out(self) -> None:
         if self._transport is not None:
-            self._transport.write(data)
+            self._transport.write(b"".join(self._outgoing))
+        self._outgoing.clear()
 
     # -- receiving -------------------------------------------------------------------------
 
