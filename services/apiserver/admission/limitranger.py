@@ -39,6 +39,8 @@ class LimitRanger:
 
     async def validate(self, ctx: WriteContext, attributes: Attributes) -> None:
         assert attributes.obj is not None
+        if "deletionTimestamp" in attributes.obj["metadata"]:
+            return
         check = _pod_faults if attributes.resource.name == "pods" else _claim_faults
         for limit_range in ctx.lookup.list("", "limitranges", attributes.namespace):
             faults = list(
