@@ -26,7 +26,7 @@ from tests.e2e import system
 
 FLOORS = Path(__file__).with_name("floors.json")
 STORES = ("embedded", "etcd")
-AREA_TIMEOUT_S = 300.0
+AREA_TIMEOUT_S = 180.0
 
 # One line of `replay.py -q`: "ok   3/3 scenarios/crud/create.yaml"
 _SCENARIO = re.compile(rb"^(?:ok  |FAIL) (\d+)/(\d+) ", re.MULTILINE)
