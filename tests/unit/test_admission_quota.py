@@ -232,3 +232,34 @@ def test_updates_of_other_kinds_and_events_do_not_count() -> None:
     )
     quotas.write(CONFIG_MAPS, named(), old=named())
     quotas.write(("", "events"), named())
+
+
+def test_many_writes_at_once_are_each_charged_once() -> None:
+    quotas = Quotas(a={"hard": {"configmaps": "99"}, "used": {"configmaps": "0"}})
+    plugin = ResourceQuota(quotas.store)
+    ctx = context({("", "resourcequotas"): quotas.listed})
+
+    async def run() -> None:
+        await asyncio.gather(
+            *(
+                plugin.validate(
+                    ctx,
+                    Attributes(
+                        "CREATE",
+                        RESOURCES[CONFIG_MAPS],
+                        "",
+                        "ns",
+                        f"a{number}",
+                        named(),
+                        None,
+                        UserInfo("tester"),
+                        False,
+                        WriteOptions("CreateOptions"),
+                    ),
+                )
+                for number in range(40)
+            )
+        )
+
+    asyncio.run(run())
+    assert quotas.used("a") == {"configmaps": "40"}

@@ -9,6 +9,7 @@ pkg/registry/core/service/{portallocator,allocator}.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import ipaddress
 import random
@@ -268,6 +269,7 @@ class NodePorts:
         self._base = base
         self._size = size
         self._key = f"{etcd_prefix}/ranges/servicenodeports".encode()
+        self._one_at_a_time = asyncio.Lock()
 
     async def change(self, plan: Callable[[PortBitmap], T], *, dry_run: bool = False) -> T:
         """Run `plan` on the bitmap and store what it made of it; again if another was faster.
@@ -275,23 +277,25 @@ class NodePorts:
         Raises:
             NotAvailable: what `plan` raised; nothing is stored then.
         """
-        current = await self._storage.get(self._key)
-        while True:
-            bits = 0 if current is None else self._decode(current.value)
-            bitmap = PortBitmap(self._base, self._size, bits, dry_run=dry_run)
-            result = plan(bitmap)
-            if dry_run or bitmap.bits == bits:
-                return result
-            body = self._encode(bitmap.bits)
-            try:
-                if current is None:
-                    await self._storage.create(self._key, body)
+        # Requests of this replica would only make each other try again.
+        async with self._one_at_a_time:
+            current = await self._storage.get(self._key)
+            while True:
+                bits = 0 if current is None else self._decode(current.value)
+                bitmap = PortBitmap(self._base, self._size, bits, dry_run=dry_run)
+                result = plan(bitmap)
+                if dry_run or bitmap.bits == bits:
+                    return result
+                body = self._encode(bitmap.bits)
+                try:
+                    if current is None:
+                        await self._storage.create(self._key, body)
+                    else:
+                        await self._storage.update(self._key, body, expected=current.revision)
+                except (KeyExists, RevisionConflict) as conflict:
+                    current = conflict.current
                 else:
-                    await self._storage.update(self._key, body, expected=current.revision)
-            except (KeyExists, RevisionConflict) as conflict:
-                current = conflict.current
-            else:
-                return result
+                    return result
 
     async def release(self, ports: Sequence[int]) -> None:
         """Give ports back; those that are not taken are fine."""

@@ -7,8 +7,10 @@ Source: kube-apiserver v1.36.2, apiserver/pkg/admission/plugin/resourcequota/con
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 import orjson
 
@@ -34,6 +36,7 @@ class ResourceQuota:
     def __init__(self, storage: ObjectStore, *, etcd_prefix: str = "/registry") -> None:
         self._storage = storage
         self._prefix = f"{etcd_prefix}/resourcequotas/"
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def handles(self, attributes: Attributes) -> bool:
         return evaluator_for(attributes) is not None
@@ -44,11 +47,14 @@ class ResourceQuota:
         # The cache tells whether there are quotas at all; their amounts are read live.
         if not ctx.lookup.list("", "resourcequotas", attributes.namespace):
             return
+        # Requests of this replica would only make each other try again.
+        lock = self._locks.setdefault(attributes.namespace, asyncio.Lock())
         charged: set[str] = set()
-        for _ in range(ATTEMPTS):
-            page = await self._storage.list(f"{self._prefix}{attributes.namespace}/".encode())
-            if await self._charge(attributes, evaluator, page.items, charged):
-                return
+        async with lock:
+            for _ in range(ATTEMPTS):
+                page = await self._storage.list(f"{self._prefix}{attributes.namespace}/".encode())
+                if await self._charge(attributes, evaluator, page.items, charged):
+                    return
         raise InternalError(
             "Internal error occurred: the resource quota was changed by others again and again",
             details={},
