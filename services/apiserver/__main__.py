@@ -29,7 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(ApiServer(options).run())
-    except (StorageError, OSError, TokenFileError) as error:
+    except (OptionsError, TokenFileError) as error:
+        print(f"kubefan apiserver: {error}", file=sys.stderr)
+        return 2
+    except (StorageError, OSError) as error:
         print(f"kubefan apiserver: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -56,14 +59,14 @@ class FieldFormatter(logging.Formatter):
 
 
 def start_logging(verbosity: int) -> None:
-    """Log to standard error; -v=2 and more shows what is only informative."""
+    """Log to standard error; -v=6 and more shows what only a developer wants to see."""
     handler = logging.StreamHandler()
     handler.setFormatter(
         FieldFormatter("%(asctime)s.%(msecs)03d %(levelname).1s %(name)s: %(message)s", "%H:%M:%S")
     )
-    level = logging.DEBUG if verbosity >= 6 else logging.INFO if verbosity >= 1 else logging.WARNING
+    level = logging.DEBUG if verbosity >= 6 else logging.INFO
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("uvicorn").setLevel(max(level, logging.WARNING))
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import ipaddress
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,17 @@ import uvicorn
 
 from services.apiserver import bootstrap
 from services.apiserver.admission.defaults import admission_chain
+from services.apiserver.authorization import (
+    MASTERS,
+    AlwaysAllow,
+    Authorizer,
+    MastersMay,
+    RbacAuthorizer,
+    RoleIndex,
+    decide,
+)
+from services.apiserver.authorization.roleindex import GROUP as RBAC_GROUP
+from services.apiserver.authorization.roleindex import Source
 from services.apiserver.certificates import (
     ServingFiles,
     admin_token,
@@ -44,10 +55,10 @@ from services.apiserver.kinds.service_allocation import ServiceAllocators
 from services.apiserver.lookup import CacheLookup
 from services.apiserver.metrics import Metrics
 from services.apiserver.openapi import OpenApi
-from services.apiserver.options import ApiServerOptions
+from services.apiserver.options import ApiServerOptions, OptionsError
 from services.apiserver.pipeline import Pipeline
 from services.apiserver.registry.allocators import NodePorts, ServiceAddresses
-from services.apiserver.registry.backend import Backend
+from services.apiserver.registry.backend import Backend, CurrentRevision
 from services.apiserver.registry.served import Registry, Served
 from services.apiserver.registry.store import ResourceStore
 from services.apiserver.registry.strategy import Strategy
@@ -60,12 +71,7 @@ from services.apiserver.stages.authentication import (
     authenticate_by,
     read_token_file,
 )
-from services.apiserver.stages.authorization import (
-    MASTERS,
-    EverybodyMayDiscover,
-    MastersMay,
-    authorize,
-)
+from services.apiserver.stages.authorization import authorize
 from services.apiserver.stages.flowcontrol import InFlight
 from services.apiserver.webhooks import Address, WebhookClient
 from shared.resources import ResourceTable, builtin_table
@@ -112,7 +118,7 @@ class ApiServer:
         """Serve until SIGINT or SIGTERM.
 
         Raises:
-            StorageError, OSError: it can't start.
+            OptionsError, StorageError, OSError: it can't start.
             ExceptionGroup: one of its tasks failed; nothing is served any more.
         """
         options = self._options
@@ -141,6 +147,10 @@ class ApiServer:
             cache,
             extractor,
             etcd_prefix=options.etcd_prefix,
+            # Only a question to another process is worth being shared.
+            current_revision=(
+                CurrentRevision(storage).get if options.etcd_servers else storage.current_revision
+            ),
             on_read=self._metrics.read,
         )
         registry = build_registry(options, table, storage, backend)
@@ -171,7 +181,7 @@ class ApiServer:
                 await registrar.ready.wait()
             await bootstrap.ensure(registry, lookup, self._addresses(port))
             settle_memory()
-            log.info("serving", extra={"port": port})
+            log.info("serving", extra={"address": options.bind_address, "port": port})
             await http.serve(sockets=[listener])
             for task in background:
                 task.cancel()
@@ -214,7 +224,8 @@ class ApiServer:
         files: ServingFiles,
     ) -> Pipeline:
         options = self._options
-        authorizers = (MastersMay(), EverybodyMayDiscover())
+        rbac = RbacAuthorizer(role_index(registry))
+        authorizers = authorizers_of(options.authorization_modes, rbac)
 
         def check(request: Request, info: RequestInfo) -> None:
             authorize(authorizers, request.user, info)
@@ -225,7 +236,7 @@ class ApiServer:
         )
         chain = admission_chain(
             storage=storage,
-            permits=lambda user, info: any(one.allows(user, info) for one in authorizers),
+            permits=lambda user, info: decide(authorizers, user, info).allowed,
             etcd_prefix=options.etcd_prefix,
             enabled=options.enabled_admission_plugins,
             disabled=options.disabled_admission_plugins,
@@ -421,6 +432,33 @@ def build_registry(
     return registry
 
 
+def role_index(registry: Registry) -> RoleIndex:
+    """Return the index over the registry's roles and bindings."""
+
+    def source(resource: str) -> Source:
+        store = registry.stored(RBAC_GROUP, resource)
+        assert store is not None, resource
+        return Source(store.cache, store.decode)
+
+    return RoleIndex(
+        roles=source("roles"),
+        cluster_roles=source("clusterroles"),
+        role_bindings=source("rolebindings"),
+        cluster_role_bindings=source("clusterrolebindings"),
+    )
+
+
+def authorizers_of(modes: Sequence[str], rbac: RbacAuthorizer) -> Sequence[Authorizer]:
+    """Return the authorizers of --authorization-mode, in order."""
+    authorizers: list[Authorizer] = [MastersMay()]
+    for mode in modes:
+        if mode == "RBAC":
+            authorizers.append(rbac)
+        elif mode == "AlwaysAllow":
+            authorizers.append(AlwaysAllow())
+    return authorizers
+
+
 def history_limits(options: ApiServerOptions) -> HistoryLimits:
     """Return the bounds of the watch windows; kube-apiserver's sizes are lower bounds there."""
     default = HistoryLimits()
@@ -432,7 +470,7 @@ def bind(address: str, port: int) -> socket.socket:
     """Return a listening socket, bound before anything else starts: a taken port is told at once.
 
     Raises:
-        OSError: the address can't be had.
+        OptionsError: the address can't be had.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -440,9 +478,9 @@ def bind(address: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address, port))
         listener.set_inheritable(True)
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        raise OptionsError(f"--secure-port: {address}:{port}: {error.strerror}") from error
     return listener
 
 

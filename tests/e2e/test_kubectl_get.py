@@ -86,9 +86,6 @@ def test_get_prints_whole_objects_as_yaml_and_json(kubectl: Kubectl) -> None:
     listed = kubectl.get("configmaps")
     assert listed["kind"] == "List"
     assert listed["items"] == [shown]
-    with_managers = kubectl.get("configmap", "c", "--show-managed-fields")
-    [entry] = with_managers["metadata"]["managedFields"]
-    assert (entry["manager"], entry["operation"]) == ("kubectl-create", "Update")
 
 
 def test_get_extracts_fields(kubectl: Kubectl) -> None:
