@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import Any
 
 from services.apiserver.codec import codec_for
 from services.apiserver.errors import BadRequest, NotFound
-from services.apiserver.handlers.body import read_value
+from services.apiserver.handlers.body import is_large, read_value
 from services.apiserver.handlers.get import is_pretty
 from services.apiserver.handlers.list import answer, read_page
 from services.apiserver.handlers.representation import object_bytes, response, written
@@ -99,7 +101,8 @@ async def read_options(request: Request) -> DeleteOptions:
     raw = await request.body()
     if not raw:
         return parse_delete_options(request.query)
-    value = read_value(request, raw, ("v1", "DeleteOptions"))
+    read = partial(read_value, request, raw, ("v1", "DeleteOptions"))
+    value = await asyncio.to_thread(read) if is_large(request, raw) else read()
     kind = value.get("kind") if isinstance(value, dict) else None
     if kind not in (None, "", "DeleteOptions"):
         raise BadRequest(f"decoded object cannot be converted to DeleteOptions: it is a {kind}")

@@ -22,6 +22,10 @@ from services.apiserver.registry.served import Served
 from services.apiserver.registry.strategy import Object
 from services.apiserver.request import Header, Response
 
+WARNINGS_LIMIT = 4 * 1024
+"""Characters that all warnings of an answer may have before they are cut."""
+TRUNCATED_WARNING = 256
+
 
 @dataclass(frozen=True, slots=True)
 class ListMeta:
@@ -146,9 +150,26 @@ def written(value: Any, media: MediaType) -> bytes:
 def response(status: int, body: bytes, media: MediaType, warnings: Sequence[str] = ()) -> Response:
     """Return the answer with its content type and a Warning header a text."""
     headers: list[Header] = [(b"content-type", media.content_type.encode())]
-    # A retried write may have warned twice.
-    headers += [warning_header(text) for text in dict.fromkeys(warnings)]
+    headers += warning_headers(warnings)
     return Response(status, body + b"\n" if media.format == "json" else body, headers)
+
+
+def warning_headers(texts: Sequence[str]) -> list[Header]:
+    """Return a Warning header for each text. Where they are many or long, each is cut and the
+    rest left out, as in kube-apiserver v1.36.2, apiserver/pkg/endpoints/filters/warning.go."""
+    # A retried write may have warned twice.
+    unique = list(dict.fromkeys(texts))
+    if sum(map(len, unique)) <= WARNINGS_LIMIT:
+        return [warning_header(text) for text in unique]
+    headers: list[Header] = []
+    written = 0
+    for text in unique:
+        if written >= WARNINGS_LIMIT:
+            break
+        cut = text[:TRUNCATED_WARNING]
+        headers.append(warning_header(cut))
+        written += len(cut)
+    return headers
 
 
 def warning_header(text: str) -> Header:

@@ -6,8 +6,11 @@ apimachinery/pkg/apis/meta/v1/validation/validation.go, apiserver/pkg/registry/r
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import orjson
 
 from services.apiserver.errors import Cause
 from services.apiserver.validation.field import (
@@ -258,14 +261,11 @@ def merge_duplicate_owner_references(obj: Mapping[str, Any], warnings: list[str]
     references = obj["metadata"].get("ownerReferences")
     if not references or len(references) < 2:
         return
-    kept: list[Any] = []
-    for reference in references:
-        if reference not in kept:
-            kept.append(reference)
+    kept = {orjson.dumps(one, option=orjson.OPT_SORT_KEYS): one for one in references}
     if len(kept) < len(references):
-        uids = [one.get("uid", "") for one in references]
-        doubled = ", ".join(sorted({uid for uid in uids if uids.count(uid) > 1}))
-        obj["metadata"]["ownerReferences"] = kept
+        uids = Counter(one.get("uid", "") for one in references)
+        doubled = ", ".join(sorted(uid for uid, count in uids.items() if count > 1))
+        obj["metadata"]["ownerReferences"] = list(kept.values())
         warnings.append(
             ".metadata.ownerReferences contains duplicate entries; API server dedups owner"
             " references in 1.20+, and may reject such requests as early as 1.24; please fix your"
