@@ -1,1 +1,1 @@
-"""The processes: apiserver, watchfanout, controllers, and local, which starts them on one machine."""
+"""The processes: apiserver, controllers, and local, which starts them on one machine."""

@@ -1,19 +1,29 @@
-"""The objects that a server makes sure are there: default namespaces, the kubernetes Service.
+"""The objects that a server makes sure are there: default namespaces, the kubernetes Service,
+the roles and bindings of the bootstrap policy.
 
 Source: kube-apiserver v1.36.2, pkg/controlplane/controller/systemnamespaces and
-.../kubernetesservice.
+.../kubernetesservice, pkg/registry/rbac/rest/storage_rbac.go (EnsureRBACPolicy).
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.apiserver.errors import AlreadyExists, ApiError
+from services.apiserver.authorization.bootstrappolicy import (
+    bootstrap_policy,
+    is_replaced,
+    repaired,
+)
+from services.apiserver.authorization.roleindex import GROUP as RBAC_GROUP
+from services.apiserver.errors import AlreadyExists, ApiError, NotFound
+from services.apiserver.registry.deletion import DeleteRequest
 from services.apiserver.registry.served import Registry
+from services.apiserver.registry.store import ResourceStore
 from services.apiserver.registry.strategy import Lookup, Object, WriteContext
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.values.time import now
@@ -23,9 +33,18 @@ log = logging.getLogger("kubefan.apiserver.bootstrap")
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 APISERVER_USER = UserInfo("system:apiserver", groups=("system:masters",))
 PRIORITY_CLASSES = (
-    ("system-node-critical", 2_000_001_000, "Used for system critical pods that must not be moved from their current node."),
-    ("system-cluster-critical", 2_000_000_000, "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."),
-)  # fmt: skip
+    (
+        "system-node-critical",
+        2_000_001_000,
+        "Used for system critical pods that must not be moved from their current node.",
+    ),
+    (
+        "system-cluster-critical",
+        2_000_000_000,
+        "Used for system critical pods that must run in the cluster, but can be moved to "
+        "another node if necessary.",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,29 +93,84 @@ def default_objects(addresses: ClusterAddresses) -> Iterator[tuple[str, str, Obj
 
 
 async def ensure(registry: Registry, lookup: Lookup, addresses: ClusterAddresses) -> None:
-    """Create what is missing of the default objects.
+    """Create what is missing of the default objects, and repair the bootstrap roles.
+
+    Returns when the watch cache shows all of it: the first request is judged by it.
 
     Raises:
         StorageError: the storage did not answer.
     """
     for group, resource, obj in default_objects(addresses):
         store = registry.stored(group, resource)
-        if store is None:
-            continue
-        meta = obj["metadata"]
-        key = store.key(meta.get("namespace", ""), meta["name"])
-        if store.cache.get(key) is not None:
-            continue
-        info = RequestInfo(True, "", "create", "", group, "v1", meta.get("namespace", ""), resource)
-        ctx = WriteContext(info, APISERVER_USER, now(), lookup)
-        store.strategy.default(obj)
-        store.fill_system_fields(ctx, obj)
-        try:
-            await store.create(ctx, obj)
-        except AlreadyExists:
-            continue  # another replica starts beside this one
-        except ApiError as error:
-            log.error("default object", extra={"resource": resource, "why": error.message})
+        if store is not None and not _is_there(store, obj):
+            await _create(store, lookup, obj)
+    # All at once: the storage commits together what comes together.
+    async with asyncio.TaskGroup() as tasks:
+        for resource, obj in bootstrap_policy():
+            store = registry.stored(RBAC_GROUP, resource)
+            if store is not None:
+                tasks.create_task(_reconcile(store, lookup, obj), name="bootstrap policy")
+    namespaces = registry.stored("", "namespaces")
+    if namespaces is not None:
+        await namespaces.backend.fresh()
+
+
+def _is_there(store: ResourceStore, obj: Object) -> bool:
+    meta = obj["metadata"]
+    return store.cache.get(store.key(meta.get("namespace", ""), meta["name"])) is not None
+
+
+async def _create(store: ResourceStore, lookup: Lookup, obj: Object) -> None:
+    ctx = _context(store, lookup, obj, "create")
+    store.strategy.default(obj)
+    store.fill_system_fields(ctx, obj)
+    try:
+        await store.create(ctx, obj)
+    except AlreadyExists:
+        return  # another replica starts beside this one
+    except ApiError as error:
+        _tell(store, error)
+
+
+async def _reconcile(store: ResourceStore, lookup: Lookup, wanted: Object) -> None:
+    """Create a role or binding, or give the present one what it lacks."""
+    meta = wanted["metadata"]
+    cached = store.cache.get(store.key(meta.get("namespace", ""), meta["name"]))
+    if cached is None:
+        await _create(store, lookup, wanted)
+        return
+    present = store.decode(cached.body)
+    if repaired(present, wanted) == present and not is_replaced(present, wanted):
+        return
+    ctx = _context(store, lookup, wanted, "update")
+
+    async def change(old: Object | None) -> Object:
+        if old is None:
+            raise NotFound(f"{meta['name']} is gone")
+        obj = repaired(old, wanted)
+        obj["metadata"].pop("resourceVersion", None)
+        return obj
+
+    try:
+        if is_replaced(present, wanted):
+            await store.delete(ctx, meta["name"], DeleteRequest())
+            await _create(store, lookup, wanted)
+        else:
+            await store.update(ctx, meta["name"], change, may_be_unconditional=True)
+    except ApiError as error:
+        _tell(store, error)
+
+
+def _context(store: ResourceStore, lookup: Lookup, obj: Object, verb: str) -> WriteContext:
+    resource, namespace = store.resource, obj["metadata"].get("namespace", "")
+    info = RequestInfo(
+        True, "", verb, "", resource.group, resource.version, namespace, resource.name
+    )
+    return WriteContext(info, APISERVER_USER, now(), lookup)
+
+
+def _tell(store: ResourceStore, error: ApiError) -> None:
+    log.error("default object", extra={"resource": store.resource.name, "why": error.message})
 
 
 def host_address() -> str:

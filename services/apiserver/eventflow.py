@@ -76,7 +76,8 @@ class EventFlow:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(follower.run(after=start), name="follow storage")
-                while follower.revision < snapshot.revision:
+                # Looked at rather than signalled: once a start, for some milliseconds.
+                while follower.revision < snapshot.revision:  # noqa: ASYNC110
                     await asyncio.sleep(0.005)
                 self.ready.set()
                 await self._cache.follow(event_log)

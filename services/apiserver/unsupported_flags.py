@@ -8,16 +8,16 @@ REFUSED_FLAGS = frozenset(
     """
     admission-control admission-control-config-file audit-log-format audit-log-path
     audit-policy-file audit-webhook-config-file audit-webhook-mode authentication-config
-    authentication-token-webhook-config-file authorization-config
-    authorization-policy-file authorization-webhook-config-file client-ca-file
-    egress-selector-config-file enable-bootstrap-token-auth encryption-provider-config
-    etcd-servers-overrides oidc-ca-file oidc-client-id oidc-groups-claim oidc-groups-prefix
-    oidc-issuer-url oidc-required-claim oidc-signing-algs oidc-username-claim
-    oidc-username-prefix proxy-client-cert-file proxy-client-key-file
-    requestheader-allowed-names requestheader-client-ca-file requestheader-extra-headers-prefix
-    requestheader-group-headers requestheader-uid-headers requestheader-username-headers
-    runtime-config service-account-key-file service-account-signing-endpoint
-    service-account-signing-key-file tls-sni-cert-key tracing-config-file
+    authentication-token-webhook-config-file authorization-config authorization-policy-file
+    authorization-webhook-config-file client-ca-file egress-selector-config-file
+    enable-bootstrap-token-auth encryption-provider-config etcd-servers-overrides oidc-ca-file
+    oidc-client-id oidc-groups-claim oidc-groups-prefix oidc-issuer-url oidc-required-claim
+    oidc-signing-algs oidc-username-claim oidc-username-prefix proxy-client-cert-file
+    proxy-client-key-file requestheader-allowed-names requestheader-client-ca-file
+    requestheader-extra-headers-prefix requestheader-group-headers requestheader-uid-headers
+    requestheader-username-headers runtime-config service-account-key-file
+    service-account-signing-endpoint service-account-signing-key-file tls-sni-cert-key
+    tracing-config-file
     """.split()
 )
 
@@ -38,25 +38,26 @@ WARNED_FLAGS = frozenset(
     authorization-webhook-cache-authorized-ttl authorization-webhook-cache-unauthorized-ttl
     authorization-webhook-version cloud-config cloud-provider contention-profiling
     coordinated-leadership-lease-duration coordinated-leadership-renew-deadline
-    coordinated-leadership-retry-period cors-allowed-origins
-    debug-socket-path default-not-ready-toleration-seconds
-    default-unreachable-toleration-seconds delete-collection-workers
-    disable-http2-serving disabled-metrics emulated-version emulation-forward-compatible
-    enable-aggregator-routing enable-garbage-collector enable-logs-handler
-    enable-priority-and-fairness encryption-provider-config-automatic-reload
-    endpoint-reconciler-type etcd-count-metric-poll-period
-    etcd-db-metric-poll-interval etcd-healthcheck-timeout etcd-readycheck-timeout
-    external-hostname goaway-chance http2-max-streams-per-connection identity-lease-duration-seconds
-    identity-lease-renew-interval-seconds kubelet-certificate-authority
-    kubelet-client-certificate kubelet-client-key kubelet-port
-    kubelet-preferred-address-types kubelet-read-only-port kubelet-timeout kubernetes-service-node-port
-    lease-reuse-duration-seconds livez-grace-period log-flush-frequency log-json-info-buffer-size
-    log-json-split-stream log-text-info-buffer-size log-text-split-stream logging-format
+    coordinated-leadership-retry-period cors-allowed-origins debug-socket-path
+    default-not-ready-toleration-seconds default-unreachable-toleration-seconds
+    delete-collection-workers disable-http2-serving disabled-metrics emulated-version
+    emulation-forward-compatible enable-aggregator-routing enable-garbage-collector
+    enable-logs-handler enable-priority-and-fairness
+    encryption-provider-config-automatic-reload endpoint-reconciler-type
+    etcd-count-metric-poll-period etcd-db-metric-poll-interval etcd-healthcheck-timeout
+    etcd-readycheck-timeout external-hostname goaway-chance http2-max-streams-per-connection
+    identity-lease-duration-seconds identity-lease-renew-interval-seconds
+    kubelet-certificate-authority kubelet-client-certificate kubelet-client-key kubelet-port
+    kubelet-preferred-address-types kubelet-read-only-port kubelet-timeout
+    kubernetes-service-node-port lease-reuse-duration-seconds livez-grace-period
+    log-flush-frequency log-json-info-buffer-size log-json-split-stream
+    log-text-info-buffer-size log-text-split-stream logging-format
     max-connection-bytes-per-sec max-resource-write-bytes min-compatibility-version
-    peer-advertise-ip peer-advertise-port peer-ca-file permit-address-sharing permit-port-sharing
-    profiling runtime-config-emulation-forward-compatible service-account-extend-token-expiration
-    service-account-jwks-uri service-account-lookup service-account-max-token-expiration
-    show-hidden-metrics-for-version shutdown-send-retry-after shutdown-watch-termination-grace-period
+    peer-advertise-ip peer-advertise-port peer-ca-file permit-address-sharing
+    permit-port-sharing profiling runtime-config-emulation-forward-compatible
+    service-account-extend-token-expiration service-account-jwks-uri service-account-lookup
+    service-account-max-token-expiration show-hidden-metrics-for-version
+    shutdown-send-retry-after shutdown-watch-termination-grace-period
     storage-initialization-timeout strict-transport-security-directives target-ram-mb
     tls-cipher-suites tls-curve-preferences tls-min-version vmodule
     watch-cache-initialization-post-start-hook

@@ -80,7 +80,9 @@ def not_found(path: str, value: Any) -> Cause:
 
 def too_long(path: str, maximum: int) -> Cause:
     return Cause(
-        "FieldValueTooLong", _message(path, "Too long", f"may not be more than {maximum} bytes"), path
+        "FieldValueTooLong",
+        _message(path, "Too long", f"may not be more than {maximum} bytes"),
+        path,
     )
 
 
