@@ -43,6 +43,7 @@ class Request:
         "resource",
         "scope",
         "user",
+        "warnings",
     )
 
     info: RequestInfo
@@ -60,6 +61,8 @@ class Request:
         """What the URL names, once that is known to exist."""
         self.notices: list[Header] = []
         """Headers that the answer carries, whatever it is."""
+        self.warnings: list[str] = []
+        """What was warned of on the way; an error tells it, too."""
         self.audit_id = new_uuid()
         self._query: Mapping[str, Sequence[str]] | None = None
         self._body: bytes | None = None
@@ -161,7 +164,10 @@ class Response:
 
     async def send(self, send: Send, extra: Sequence[Header]) -> None:
         headers = [*self.headers, *extra, (b"content-length", b"%d" % len(self.body))]
-        if not any(name == b"cache-control" for name, _ in self.headers):
+        for name, _ in self.headers:
+            if name == b"cache-control":
+                break
+        else:
             headers.append(NO_CACHE)
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})

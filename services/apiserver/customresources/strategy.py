@@ -14,6 +14,7 @@ from services.apiserver.customresources.defaulting import set_defaults
 from services.apiserver.customresources.definition import Version
 from services.apiserver.customresources.embedded import validate_embedded
 from services.apiserver.customresources.listtypes import validate_list_types
+from services.apiserver.customresources.rules import check_rules
 from services.apiserver.customresources.scale import CustomScale, validate_scale_fields
 from services.apiserver.errors import Cause
 from services.apiserver.registry.strategy import (
@@ -64,7 +65,7 @@ class CustomResourceStrategy(Strategy):
     def validate_create(self, ctx: WriteContext, obj: Object) -> list[Cause]:
         causes = self._validate_schema(obj, ABSENT)
         causes += validate_list_types(obj, self._schema.structural)
-        return causes + self._validate_rules(ctx, obj, None, causes)
+        return causes + self._validate_rules(ctx, obj, ABSENT, causes)
 
     def warn_on_create(self, ctx: WriteContext, obj: Object) -> list[str]:
         return [
@@ -94,13 +95,16 @@ class CustomResourceStrategy(Strategy):
         return causes + validate_embedded(obj, self._schema.structural)
 
     def _validate_rules(
-        self, ctx: WriteContext, obj: Object, old: Object | None, causes: list[Cause]
+        self, ctx: WriteContext, obj: Object, old: object, causes: list[Cause]
     ) -> list[Cause]:
+        """Return the broken rules; one that was broken before, by the same value, only warns."""
         if not self._schema.structural.has_rules:
             return []
         if any(cause.reason in BLOCKING for cause in causes):
             return [RULES_NOT_CHECKED]
-        return []
+        found = check_rules(self._schema.rules, obj, old)
+        ctx.warnings += [one.cause.message for one in found if one.ratcheted]
+        return [one.cause for one in found if not one.ratcheted]
 
     def subresources(self) -> Mapping[str, UpdateSubresource]:
         return {"status": CustomStatus(self)} if self.has_status else {}

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from services.apiserver.customresources.rules import RuleNode, compile_rules
 from services.apiserver.customresources.schemavalidation import SchemaValidator
 from services.apiserver.customresources.structural import Structural, compile_schema
 
@@ -25,6 +26,10 @@ class VersionSchema:
     @cached_property
     def structural(self) -> Structural:
         return compile_schema(orjson.loads(self.json))
+
+    @cached_property
+    def rules(self) -> RuleNode:
+        return compile_rules(self.structural)
 
     @cached_property
     def validator(self) -> SchemaValidator:

@@ -32,7 +32,9 @@ class WriteFlow:
         self._authorize = authorize
 
     def context(self, request: Request, *, dry_run: bool) -> WriteContext:
-        return WriteContext(request.info, request.user, now(), self._lookup, dry_run)
+        return WriteContext(
+            request.info, request.user, now(), self._lookup, dry_run, request.warnings
+        )
 
     def match_namespace(self, served: Served, info: RequestInfo, obj: Object) -> None:
         """Give the object the URL's namespace.
