@@ -140,6 +140,8 @@ class ApiProtocol(HttpToolsProtocol):
     _in_head = True
     _head_timer: asyncio.TimerHandle | None = None
     _deaf = False
+    _answered_at = 0.0
+    """When the last answer was complete, by the loop's clock."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -156,12 +158,12 @@ class ApiProtocol(HttpToolsProtocol):
         if active is not None and not active.response_complete:
             active.disconnected = True
             active.message_event.set()
+        self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        self._unset_keepalive_if_required()
         while data:
             try:
                 self.parser.feed_data(data)
@@ -185,6 +187,35 @@ class ApiProtocol(HttpToolsProtocol):
             self._head_timer.cancel()
             self._head_timer = None
 
+    def on_response_complete(self) -> None:
+        # As uvicorn's, but the keep-alive timer runs on, and looks at the clock when it is due:
+        # a new timer for each request costs 2 us.
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._answered_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._close_when_idle(self.timeout_keep_alive)
+
+    def timeout_keep_alive_handler(self) -> None:
+        if self.cycle.response_complete:
+            left_s = self._answered_at + self.timeout_keep_alive - self.loop.time()
+        else:
+            left_s = self.timeout_keep_alive
+        if left_s > 0:
+            self._close_when_idle(left_s)
+        elif not self.transport.is_closing():
+            close(self.transport)
+
+    def _close_when_idle(self, after_s: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            after_s, self.timeout_keep_alive_handler
+        )
+
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._active = cycle
         super()._start_asgi_task(cycle, app)
@@ -199,8 +230,14 @@ class ApiProtocol(HttpToolsProtocol):
         self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value))
-        super().on_header(name, value)
+        # As uvicorn's, called once less: requests have many headers.
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > MAXIMUM_HEADER_BYTES:
+            raise httptools.HttpParserError("the request's headers are too large")
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def _count(self, size: int) -> None:
         """End a request whose head has no end, before it fills the memory."""
