@@ -23,7 +23,7 @@ import orjson
 from services.apiserver.authorization import Authorizer
 from services.apiserver.codec import protobuf
 from services.apiserver.errors import ApiError, InternalError, Timeout, to_status
-from services.apiserver.handlers.representation import warning_header
+from services.apiserver.handlers.representation import warning_headers
 from services.apiserver.metrics import Metrics, RequestKey, now_s
 from services.apiserver.negotiation import negotiate_error
 from services.apiserver.registry.interpret import interpret
@@ -197,7 +197,7 @@ class Answer:
         if self.started:
             raise error
         request = self._request
-        request.notices += map(warning_header, dict.fromkeys(request.warnings))
+        request.notices += warning_headers(request.warnings)
         await self.send(error_response(error, request.header(b"accept")))
 
     def _extra(self) -> Sequence[Header]:
