@@ -48,6 +48,9 @@ class ApiServerOptions:
     tls_private_key_file: str = ""
     token_auth_file: str = ""
     anonymous_auth: bool = True
+    authorization_modes: tuple[str, ...] = ("RBAC",)
+    """Who decides, in order: RBAC, AlwaysAllow. Node is taken for granted by clusters and
+    accepted; it has no opinion yet."""
     watch_cache: bool = True
     default_watch_cache_size: int = 100
     """Events (count) kept per resource for resuming watches, at least; see watchcache."""
@@ -205,7 +208,7 @@ def _fields(known: argparse.Namespace, mistakes: list[str]) -> dict[str, object]
         if value and not Path(value).is_file():
             mistakes.append(f"--{flag.replace('_', '-')}: no such file: {value}")
     for mode in known.authorization_mode.split(","):
-        if mode not in ("Node", "RBAC"):
+        if mode not in ("Node", "RBAC", "AlwaysAllow"):
             mistakes.append(f"--authorization-mode: {mode!r} is not supported yet")
     for address in ("bind_address", "advertise_address"):
         value = getattr(known, address)
@@ -236,6 +239,7 @@ def _fields(known: argparse.Namespace, mistakes: list[str]) -> dict[str, object]
         "tls_private_key_file": known.tls_private_key_file,
         "token_auth_file": known.token_auth_file,
         "anonymous_auth": _boolean(known, "anonymous_auth", mistakes),
+        "authorization_modes": tuple(known.authorization_mode.split(",")),
         "watch_cache": _boolean(known, "watch_cache", mistakes),
         "default_watch_cache_size": _integer(known, "default_watch_cache_size", 0, 10**9, mistakes),
         "watch_cache_sizes": _watch_cache_sizes(known.watch_cache_sizes, mistakes),

@@ -7,9 +7,9 @@ Source: kube-apiserver v1.36.2, apiserver/pkg/server/filters/maxinflight.go.
 
 from __future__ import annotations
 
+from services.apiserver.authorization import MASTERS
 from services.apiserver.errors import TooManyRequests
 from services.apiserver.requestinfo import RequestInfo, UserInfo
-from services.apiserver.stages.authorization import MASTERS
 
 READING = frozenset({"get", "list", "watch"})
 

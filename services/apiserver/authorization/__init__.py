@@ -1,0 +1,31 @@
+"""Who may do what: the authorizers, the RBAC rules and the objects they come from.
+
+Nothing here knows requests beyond RequestInfo and UserInfo, or waits for anything: decisions
+are made on what the watch cache shows. The request stage is stages/authorization.py.
+"""
+
+from services.apiserver.authorization.authorizer import (
+    ALWAYS,
+    MASTERS,
+    NO_OPINION,
+    AlwaysAllow,
+    Authorizer,
+    Decision,
+    MastersMay,
+    decide,
+)
+from services.apiserver.authorization.rbac import RbacAuthorizer
+from services.apiserver.authorization.roleindex import RoleIndex
+
+__all__ = [
+    "ALWAYS",
+    "MASTERS",
+    "NO_OPINION",
+    "AlwaysAllow",
+    "Authorizer",
+    "Decision",
+    "MastersMay",
+    "RbacAuthorizer",
+    "RoleIndex",
+    "decide",
+]

@@ -1,0 +1,224 @@
+"""RoleIndex: roles by name and bindings by subject, kept up with the watch cache.
+
+It is brought up to date when it is asked, by the events since it was last asked: a decision
+follows a change as soon as the cache shows it, and nothing is done for changes nobody asks
+about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from services.apiserver.authorization.rules import RuleSet
+from services.apiserver.registry.strategy import Object
+from services.apiserver.requestinfo import UserInfo
+from shared.objects import CachedObject
+from shared.watchcache import Expired, ResourceCache
+
+GROUP = "rbac.authorization.k8s.io"
+SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
+
+Subject = tuple[str, str]
+"""("User" or "Group", name). A service account is the user that it authenticates as."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The cached objects of one resource, and how to read one."""
+
+    cache: ResourceCache
+    decode: Callable[[bytes], Object]
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A RoleBinding or ClusterRoleBinding, as far as decisions need it."""
+
+    namespace: str
+    name: str
+    role_kind: str
+    role_name: str
+    subjects: tuple[tuple[Subject, str], ...]
+    """Each subject with its description."""
+
+    @property
+    def role(self) -> tuple[str, str]:
+        """The namespace ("" for a ClusterRole) and name of the role."""
+        return (self.namespace if self.role_kind == "Role" else "", self.role_name)
+
+    def described_for(self, user: UserInfo) -> str:
+        """Return why this binding is about `user`, as decisions tell it."""
+        own = subjects_of(user)
+        subject = next(text for key, text in self.subjects if key in own)
+        kind = "RoleBinding" if self.namespace else "ClusterRoleBinding"
+        where = f"{self.name}/{self.namespace}" if self.namespace else self.name
+        return f'{kind} "{where}" of {self.role_kind} "{self.role_name}" to {subject}'
+
+
+def subjects_of(user: UserInfo) -> list[Subject]:
+    """Return the subjects that a user is: itself and its groups."""
+    return [("User", user.name), *(("Group", group) for group in user.groups)]
+
+
+Value = TypeVar("Value")
+
+
+class _Followed(Generic[Value]):
+    """What `read` makes of each object of a source, by key; `changed` is told of differences."""
+
+    def __init__(
+        self,
+        source: Source,
+        read: Callable[[Object], Value],
+        changed: Callable[[bytes, Value | None, Value | None], None],
+    ) -> None:
+        self._cache = source.cache
+        self._decode = source.decode
+        self._read = read
+        self._changed = changed
+        self._values: dict[bytes, Value] = {}
+        self._revision = -1
+
+    def catch_up(self) -> None:
+        cache = self._cache
+        if cache.revision == self._revision:
+            return
+        if self._revision < 0:
+            self._reload()
+        else:
+            try:
+                events = cache.events_since(self._revision)  # type: ignore[arg-type]
+            except Expired:
+                self._reload()
+            else:
+                for event in events:
+                    self._put(event.object.key, None if event.type == "DELETED" else event.object)
+        self._revision = cache.revision
+
+    def _reload(self) -> None:
+        cache = self._cache
+        for key in self._values.keys() - set(cache.keys):
+            self._put(key, None)
+        for item in cache.scan(cache.prefix):
+            self._put(item.key, item)
+
+    def _put(self, key: bytes, item: CachedObject | None) -> None:
+        old = self._values.pop(key, None)
+        new = None
+        if item is not None:
+            new = self._values[key] = self._read(self._decode(item.body))
+        self._changed(key, old, new)
+
+
+class RoleIndex:
+    """Answers which roles a user has, from four resources of the watch cache."""
+
+    def __init__(
+        self,
+        *,
+        roles: Source,
+        cluster_roles: Source,
+        role_bindings: Source,
+        cluster_role_bindings: Source,
+    ) -> None:
+        self._roles: dict[tuple[str, str], RuleSet] = {}
+        # By namespace ("" for ClusterRoleBindings), then by subject, then by key.
+        self._bindings: dict[str, dict[Subject, dict[bytes, Binding]]] = {}
+        self._followed = (
+            _Followed(roles, _named_rules, self._role_changed),
+            _Followed(cluster_roles, _named_rules, self._role_changed),
+            _Followed(role_bindings, _binding, self._binding_changed),
+            _Followed(cluster_role_bindings, _binding, self._binding_changed),
+        )
+
+    def __repr__(self) -> str:
+        return f"<RoleIndex {len(self._roles)} roles, bindings in {len(self._bindings)} scopes>"
+
+    def role(self, namespace: str, name: str) -> RuleSet | None:
+        """Return a Role's rules, or with "" a ClusterRole's; None if it is not there."""
+        self._catch_up()
+        return self._roles.get((namespace, name))
+
+    def bindings(self, user: UserInfo, namespace: str) -> Iterator[tuple[Binding, RuleSet | None]]:
+        """Yield the bindings that hold for a user in a namespace ("" for none), cluster-wide
+        ones first, each with the rules of its role, None where the role is not there."""
+        self._catch_up()
+        subjects = subjects_of(user)
+        for scope in ("", namespace) if namespace else ("",):
+            by_subject = self._bindings.get(scope)
+            if by_subject is None:
+                continue
+            seen: set[bytes] = set()
+            for subject in subjects:
+                for key, binding in by_subject.get(subject, _NO_BINDINGS).items():
+                    if key not in seen:
+                        seen.add(key)
+                        yield binding, self._roles.get(binding.role)
+
+    def _catch_up(self) -> None:
+        for followed in self._followed:
+            followed.catch_up()
+
+    def _role_changed(self, key: bytes, old: _NamedRules | None, new: _NamedRules | None) -> None:
+        if old is not None:
+            self._roles.pop(old.name, None)
+        if new is not None:
+            self._roles[new.name] = new.rules
+
+    def _binding_changed(self, key: bytes, old: Binding | None, new: Binding | None) -> None:
+        if old is not None:
+            scope = self._bindings[old.namespace]
+            for subject in {subject for subject, _ in old.subjects}:
+                of_subject = scope[subject]
+                del of_subject[key]
+                if not of_subject:
+                    del scope[subject]
+            if not scope:
+                del self._bindings[old.namespace]
+        if new is not None:
+            scope = self._bindings.setdefault(new.namespace, {})
+            for subject in {subject for subject, _ in new.subjects}:
+                scope.setdefault(subject, {})[key] = new
+            if not scope:
+                del self._bindings[new.namespace]
+
+
+_NO_BINDINGS: dict[bytes, Binding] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _NamedRules:
+    name: tuple[str, str]
+    rules: RuleSet
+
+
+def _named_rules(obj: Object) -> _NamedRules:
+    meta = obj["metadata"]
+    return _NamedRules((meta.get("namespace", ""), meta["name"]), RuleSet(obj.get("rules") or ()))
+
+
+def _binding(obj: Object) -> Binding:
+    meta, reference = obj["metadata"], obj["roleRef"]
+    namespace = meta.get("namespace", "")
+    subjects = [_subject(one, namespace) for one in obj.get("subjects") or ()]
+    return Binding(
+        namespace,
+        meta["name"],
+        reference.get("kind", ""),
+        reference.get("name", ""),
+        tuple(one for one in subjects if one is not None),
+    )
+
+
+def _subject(subject: dict[str, Any], namespace: str) -> tuple[Subject, str] | None:
+    """Return a binding's subject and its description; None for one that nobody is."""
+    kind, name = subject.get("kind", ""), subject.get("name", "")
+    if kind in ("User", "Group"):
+        return (kind, name), f'{kind} "{name}"'
+    namespace = subject.get("namespace") or namespace
+    if kind == "ServiceAccount" and namespace:
+        user = f"{SERVICE_ACCOUNT_PREFIX}{namespace}:{name}"
+        return ("User", user), f'ServiceAccount "{name}/{namespace}"'
+    return None
