@@ -43,6 +43,7 @@ class Structural:
     default: bytes | None = None
     rules: tuple[Mapping[str, Any], ...] = ()
     max_items: int | None = None
+    """maxItems of a list, maxProperties of a map."""
     has_defaults: bool = False
     """Somewhere in this subtree is a default."""
     has_embedded: bool = False
@@ -81,7 +82,7 @@ def compile_schema(schema: Mapping[str, Any]) -> Structural:
         map_type=schema.get(MAP_TYPE, ""),
         default=None if schema.get("default") is None else orjson.dumps(schema["default"]),
         rules=tuple(schema.get(RULES) or ()),
-        max_items=schema.get("maxItems"),
+        max_items=schema.get("maxItems", schema.get("maxProperties")),
     )
     below = [*node.properties.values()]
     below += [one for one in (node.items, node.additional) if one is not None]

@@ -1,6 +1,6 @@
 """The openAPIV3Schema of a version, checked as an object: what it may say and what not.
 
-CEL rules are checked for their form, not compiled.
+CEL rules are checked for their form here; whether they compile is the last question.
 Source: kube-apiserver v1.36.2,
 apiextensions-apiserver/pkg/apis/apiextensions/validation/validation.go.
 """
@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from services.apiserver.customresources.rulecheck import check_schema_rules
 from services.apiserver.errors import Cause
 from services.apiserver.kinds.platform.schemadefaults import validate_defaults
 from services.apiserver.kinds.platform.schemapaths import find_schema
@@ -94,7 +95,7 @@ def validate_schema(schema: Object, path: str, *, has_status: bool) -> list[Caus
     found += _validate_openapi(schema, path, _Place(is_root=True))
     if not convertible and not found:
         found.append(invalid(path, "", "the schema is not structural"))
-    return found
+    return found or check_schema_rules(schema, path)
 
 
 def _validate_root(schema: Object, path: str) -> list[Cause]:
