@@ -31,6 +31,7 @@ from services.apiserver.authorization import (
     RoleIndex,
     decide,
 )
+from services.apiserver.authorization.escalation import EscalationCheck
 from services.apiserver.authorization.roleindex import GROUP as RBAC_GROUP
 from services.apiserver.authorization.roleindex import Source
 from services.apiserver.certificates import (
@@ -241,7 +242,7 @@ class ApiServer:
             enabled=options.enabled_admission_plugins,
             disabled=options.disabled_admission_plugins,
         )
-        flow = WriteFlow(chain, lookup, check)
+        flow = WriteFlow(chain, lookup, check, EscalationCheck(authorizers, rbac))
         health = self._health(storage, events)
         dispatch = Dispatch(
             self._table,

@@ -10,6 +10,7 @@ import orjson
 
 from services.apiserver.admission.attributes import Attributes, Operation
 from services.apiserver.admission.chain import AdmissionChain
+from services.apiserver.authorization.escalation import EscalationCheck
 from services.apiserver.errors import BadRequest
 from services.apiserver.registry.served import Served
 from services.apiserver.registry.store import Check
@@ -26,10 +27,17 @@ Authorize = Callable[[Request, RequestInfo], None]
 class WriteFlow:
     """The dependencies of the write handlers, and the steps they have in common."""
 
-    def __init__(self, admission: AdmissionChain, lookup: Lookup, authorize: Authorize) -> None:
+    def __init__(
+        self,
+        admission: AdmissionChain,
+        lookup: Lookup,
+        authorize: Authorize,
+        escalation: EscalationCheck,
+    ) -> None:
         self._admission = admission
         self._lookup = lookup
         self._authorize = authorize
+        self._escalation = escalation
 
     def context(self, request: Request, *, dry_run: bool) -> WriteContext:
         return WriteContext(
@@ -84,6 +92,7 @@ class WriteFlow:
         self, ctx: WriteContext, served: Served, obj: Object, options: WriteOptions
     ) -> None:
         await self._mutate(ctx, served, obj, self._attributes(ctx, served, "CREATE", options, obj))
+        self._escalation.check(ctx.user, ctx.info, obj, None)
 
     async def mutate_update(
         self, ctx: WriteContext, served: Served, obj: Object, old: Object, options: WriteOptions
@@ -91,6 +100,7 @@ class WriteFlow:
         await self._mutate(
             ctx, served, obj, self._attributes(ctx, served, "UPDATE", options, obj, old)
         )
+        self._escalation.check(ctx.user, ctx.info, obj, old)
 
     async def _mutate(
         self, ctx: WriteContext, served: Served, obj: Object, attributes: Attributes
