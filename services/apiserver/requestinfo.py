@@ -6,10 +6,11 @@ Source: kube-apiserver v1.36.2, apiserver/pkg/endpoints/request/requestinfo.go.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class RequestInfo:
+# Not a frozen dataclass, which takes 1.4 us longer to make: one is made a request.
+class RequestInfo(NamedTuple):
     """The parsed request.
 
     `verb` is get, list, watch, create, update, patch, delete or deletecollection for a

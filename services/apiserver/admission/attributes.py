@@ -13,7 +13,8 @@ from shared.resources import Resource
 Operation = Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: that takes 1.5 us longer to make, and a write makes two. Nobody changes one.
+@dataclass(slots=True)
 class Attributes:
     """One write, before it happens.
 

@@ -22,6 +22,7 @@ from typing import Any, Literal, Protocol
 
 from services.apiserver.errors import Cause
 from services.apiserver.requestinfo import RequestInfo, UserInfo
+from services.apiserver.validation.names import dns1123_subdomain
 from shared.resources import Resource
 
 Object = dict[str, Any]
@@ -146,8 +147,6 @@ class Strategy:
 
     def validate_name(self, name: str) -> list[str]:
         """Return what is wrong with metadata.name (messages); a DNS subdomain by default."""
-        from services.apiserver.validation.names import dns1123_subdomain
-
         return dns1123_subdomain(name)
 
     def allocate(

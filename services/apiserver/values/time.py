@@ -29,7 +29,7 @@ class TimeError(ValueError):
 
 def now() -> str:
     """Return the present time as a Time."""
-    return format_time(datetime.datetime.now(datetime.UTC))
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def seconds_now() -> float:
