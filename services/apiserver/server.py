@@ -53,6 +53,7 @@ from services.apiserver.health import CheckHealth, HealthChecks, always
 from services.apiserver.http import ApiProtocol
 from services.apiserver.kinds.catalog import StrategyNeeds, conversions, strategies
 from services.apiserver.kinds.service_allocation import ServiceAllocators
+from services.apiserver.kinds.service_repair import AllocationRepair
 from services.apiserver.lookup import CacheLookup
 from services.apiserver.metrics import Metrics
 from services.apiserver.openapi import OpenApi
@@ -154,7 +155,8 @@ class ApiServer:
             ),
             on_read=self._metrics.read,
         )
-        registry = build_registry(options, table, storage, backend)
+        allocators = service_allocators(options, storage)
+        registry = build_registry(options, table, allocators, backend)
         lookup = CacheLookup(registry)
         port: int = listener.getsockname()[1]
         files = self._certificates()
@@ -181,6 +183,8 @@ class ApiServer:
                 )
                 await registrar.ready.wait()
             await bootstrap.ensure(registry, lookup, self._addresses(port))
+            repair = AllocationRepair(storage, allocators, etcd_prefix=options.etcd_prefix)
+            background.append(tasks.create_task(repair.run(), name="repair of allocations"))
             settle_memory()
             log.info("serving", extra={"address": options.bind_address, "port": port})
             await http.serve(sockets=[listener])
@@ -403,16 +407,23 @@ class HttpServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def build_registry(
-    options: ApiServerOptions, table: ResourceTable, storage: Storage, backend: Backend
-) -> Registry:
-    """Return the registry of all stored built-in resources."""
+def service_allocators(options: ApiServerOptions, storage: Storage) -> ServiceAllocators:
+    """Return what gives Services their addresses and node ports."""
     cidrs = options.service_cluster_ip_range.split(",")
     low, high = options.service_node_port_range
-    allocators = ServiceAllocators(
+    return ServiceAllocators(
         ServiceAddresses(storage, cidrs, etcd_prefix=options.etcd_prefix),
         NodePorts(storage, base=low, size=high - low + 1, etcd_prefix=options.etcd_prefix),
     )
+
+
+def build_registry(
+    options: ApiServerOptions,
+    table: ResourceTable,
+    allocators: ServiceAllocators,
+    backend: Backend,
+) -> Registry:
+    """Return the registry of all stored built-in resources."""
     factories = strategies(StrategyNeeds(allocators, options.event_ttl_s))
     converted = conversions()
     registry = Registry()

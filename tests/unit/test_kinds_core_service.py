@@ -13,6 +13,7 @@ from services.apiserver.kinds.service import ServiceStatus, ServiceStrategy
 from services.apiserver.kinds.service_allocation import ServiceAllocators
 from services.apiserver.registry.allocators import NodePorts, ServiceAddresses
 from services.apiserver.registry.strategy import Object
+from shared.storage import StorageUnavailable
 from tests.unit.kindtools import context, create, shown, update
 from tests.unit.memorystore import MemoryStore
 
@@ -305,6 +306,21 @@ def test_a_write_that_fails_gives_everything_back() -> None:
         asyncio.run(run())
     assert cluster.addresses == []
     cluster.create({"type": "NodePort", "ports": [{"port": 80, "nodePort": 30123}]})
+
+
+@pytest.mark.parametrize("error", [StorageUnavailable("no answer"), asyncio.CancelledError()])
+def test_a_write_that_may_have_happened_keeps_what_it_took(error: BaseException) -> None:
+    cluster = Cluster()
+    obj: Object = {"spec": {"type": "ClusterIP", "ports": [{"port": 80}]}}
+    create(cluster.strategy, obj)
+
+    async def run() -> None:
+        with pytest.raises(type(error)):
+            async with cluster.strategy.allocate(context(), obj, None):
+                raise error
+
+    asyncio.run(run())
+    assert cluster.addresses == [obj["spec"]["clusterIP"]]
 
 
 def test_a_dry_run_shows_a_service_and_takes_nothing() -> None:

@@ -6,6 +6,7 @@ pkg/apis/core/v1/defaults.go, pkg/api/service/warnings.go.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -135,6 +136,10 @@ class ServiceStrategy(Strategy):
         taken = await reserve(self._allocators, obj, old, dry_run=ctx.dry_run)
         try:
             yield
+        except (StorageUnavailable, asyncio.CancelledError):
+            # The write may have happened. Two Services with one address would be worse than
+            # what leaks until its repair.
+            raise
         except BaseException:
             if not ctx.dry_run:
                 await give_back(self._allocators, taken)

@@ -30,6 +30,9 @@ DRY_RUN_FIRST_PORT = 32769
 """What a dry run shows where it does not look for a free port."""
 RANDOM_ATTEMPTS = 8
 """Random picks before a full look at what is taken."""
+MANAGED_BY = "ipaddress.kubernetes.io/managed-by"
+MANAGER = "ipallocator.k8s.io"
+"""Who the label names on the IPAddress objects of Services; all others are left alone."""
 
 
 class NotAvailable(Exception):
@@ -96,7 +99,7 @@ class ServiceAddresses:
             )
         if dry_run:
             return
-        if not await self._take(wanted, namespace, service):
+        if not await self.take(wanted, namespace, service):
             raise NotAvailable("provided IP is already allocated")
 
     async def allocate_next(
@@ -112,14 +115,18 @@ class ServiceAddresses:
             return str(within.network.network_address)
         for _ in range(RANDOM_ATTEMPTS):
             candidate = within.pick()
-            if await self._take(candidate, namespace, service):
+            if await self.take(candidate, namespace, service):
                 return str(candidate)
         page = await self._storage.list(self._prefix)
         taken = {item.key.removeprefix(self._prefix).decode() for item in page.items}
         for candidate in within.in_order():
-            if str(candidate) not in taken and await self._take(candidate, namespace, service):
+            if str(candidate) not in taken and await self.take(candidate, namespace, service):
                 return str(candidate)
         raise RangeFull("range is full")
+
+    def __contains__(self, address: Address) -> bool:
+        within = self._ranges.get(f"IPv{address.version}")
+        return within is not None and address in within
 
     async def release(self, address: str) -> None:
         """Give an address back; one that is not taken is fine."""
@@ -133,7 +140,8 @@ class ServiceAddresses:
             else:
                 return
 
-    async def _take(self, address: Address, namespace: str, service: str) -> bool:
+    async def take(self, address: Address, namespace: str, service: str) -> bool:
+        """Take an address within the ranges for a Service; False if it is taken."""
         body = {
             "kind": "IPAddress",
             "apiVersion": "networking.k8s.io/v1",
@@ -141,20 +149,28 @@ class ServiceAddresses:
                 "name": str(address),
                 "uid": new_uuid(),
                 "creationTimestamp": now(),
-                "labels": {
-                    "ipaddress.kubernetes.io/ip-family": f"IPv{address.version}",
-                    "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
-                },
+                "labels": address_labels(address),
             },
-            "spec": {
-                "parentRef": {"resource": "services", "namespace": namespace, "name": service}
-            },
+            "spec": {"parentRef": parent_reference(namespace, service)},
         }
         try:
             await self._storage.create(self._prefix + str(address).encode(), orjson.dumps(body))
         except KeyExists:
             return False
         return True
+
+
+def address_labels(address: Address) -> dict[str, str]:
+    """Return the labels by which the allocator knows its IPAddress objects."""
+    return {
+        "ipaddress.kubernetes.io/ip-family": f"IPv{address.version}",
+        MANAGED_BY: MANAGER,
+    }
+
+
+def parent_reference(namespace: str, service: str) -> dict[str, str]:
+    """Return the reference of an IPAddress to its Service."""
+    return {"resource": "services", "namespace": namespace, "name": service}
 
 
 class _AddressRange:
@@ -253,6 +269,11 @@ class PortBitmap:
         if 0 <= offset < self.size:
             self.bits &= ~(1 << offset)
 
+    @property
+    def taken(self) -> set[int]:
+        """All ports that are taken."""
+        return {self.base + offset for offset in range(self.size) if self.bits >> offset & 1}
+
 
 class NodePorts:
     """The node ports of all Services: one RangeAllocation object with a bitmap."""
@@ -297,6 +318,15 @@ class NodePorts:
                 else:
                     return result
 
+    def __contains__(self, port: int) -> bool:
+        return 0 <= port - self._base < self._size
+
+    async def taken(self) -> set[int]:
+        """Return the ports that are taken now."""
+        current = await self._storage.get(self._key)
+        bits = 0 if current is None else self._decode(current.value)
+        return PortBitmap(self._base, self._size, bits).taken
+
     async def release(self, ports: Sequence[int]) -> None:
         """Give ports back; those that are not taken are fine."""
         if not ports:
@@ -309,8 +339,12 @@ class NodePorts:
         await self.change(free)
 
     def _decode(self, value: bytes) -> int:
-        data: str = orjson.loads(value).get("data", "")
-        return int.from_bytes(base64.b64decode(data), "big")
+        stored = orjson.loads(value)
+        bits = int.from_bytes(base64.b64decode(stored.get("data", "")), "big")
+        # Written under another --service-node-port-range, its first bit is another port.
+        base = int(stored.get("range", "").partition("-")[0] or self._base)
+        moved = bits << base - self._base if base >= self._base else bits >> self._base - base
+        return moved & (1 << self._size) - 1
 
     def _encode(self, bits: int) -> bytes:
         data = bits.to_bytes((bits.bit_length() + 7) // 8, "big")
