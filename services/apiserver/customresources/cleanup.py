@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Callable
 
 from services.apiserver.customresources.definition import CLEANUP_FINALIZER, Definition, Object
 from services.apiserver.customresources.lifecycle import terminating_status
@@ -35,7 +36,15 @@ SYSTEM = UserInfo("system:apiserver", groups=("system:masters",))
 class Cleanup:
     """The deletion of one definition's objects. All replicas do it; each step may be done."""
 
-    def __init__(self, store: ResourceStore, backend: Backend, definition: Definition) -> None:
+    def __init__(
+        self,
+        store: ResourceStore,
+        backend: Backend,
+        definition: Definition,
+        withdraw: Callable[[], None],
+    ) -> None:
+        """`withdraw` makes this replica serve the objects no longer."""
+        self._withdraw = withdraw
         self._store = store
         self._backend = backend
         self._definition = definition
@@ -111,8 +120,9 @@ class Cleanup:
         return WriteContext(info, SYSTEM, now(), _NoLookup())
 
     async def _anything_left(self) -> bool:
+        """Whether there are objects, in storage or on their way to the watchers."""
         page = await self._backend.storage.list(self._instances.prefix, limit=1)
-        return bool(page.items)
+        return bool(page.items) or self._instances.cache.count(self._instances.prefix) > 0
 
     async def _let_go(self) -> bool:
         """Take the finalizer away; False if the definition has changed meanwhile."""
@@ -125,6 +135,8 @@ class Cleanup:
             one for one in meta.get("finalizers") or () if one != CLEANUP_FINALIZER
         ]
         if not meta["finalizers"]:
+            # First: who sees the definition gone must not find its resource.
+            self._withdraw()
             try:
                 await self._backend.storage.delete(self._key, expected=revision)  # type: ignore[arg-type]
             except RevisionConflict:

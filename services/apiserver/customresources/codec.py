@@ -17,12 +17,13 @@ from services.apiserver.customresources.embedded import (
     coerce_embedded,
     coerced_metadata,
 )
-from services.apiserver.customresources.pruning import drop_nulls, prune
+from services.apiserver.customresources.pruning import drop_nulls, fits, prune
 from services.apiserver.customresources.versionschema import VersionSchema
 
 _LEAST_INT, _ABOVE_INT = -(2**63), 2**63
 _ABOVE_PRINTABLE = 2**64
 _EXACT = 2.0**53
+_AS_THEY_ARE = frozenset({str, bool, type(None)})
 
 
 class StructuralCodec:
@@ -46,8 +47,9 @@ class StructuralCodec:
         try:
             obj: Object = copied(value)
             unknown: list[str] | None = None if report is None else []
-            prune(obj, self._schema.structural, unknown)
-            drop_nulls(obj, self._schema.structural)
+            if not fits(obj, self._schema.structural, is_resource=True):
+                prune(obj, self._schema.structural, unknown)
+                drop_nulls(obj, self._schema.structural)
             coerce_embedded(obj, self._schema.structural, unknown)
             if "metadata" in obj:
                 meta = coerced_metadata(obj["metadata"], "metadata", unknown)
@@ -70,8 +72,9 @@ class StructuralCodec:
         The schema may have changed since: unspecified fields go, defaults come. What does not
         fit is dropped, for what is stored must be readable.
         """
-        prune(stored, self._schema.structural)
-        drop_nulls(stored, self._schema.structural)
+        if not fits(stored, self._schema.structural, is_resource=True):
+            prune(stored, self._schema.structural)
+            drop_nulls(stored, self._schema.structural)
         coerce_embedded(stored, self._schema.structural, drop_malformed=True)
         set_defaults(stored, self._schema.structural)
         meta = stored["metadata"]
@@ -80,8 +83,9 @@ class StructuralCodec:
 
     def fit(self, converted: Object) -> None:
         """Prune an object that was converted from another version, in place."""
-        prune(converted, self._schema.structural)
-        drop_nulls(converted, self._schema.structural)
+        if not fits(converted, self._schema.structural, is_resource=True):
+            prune(converted, self._schema.structural)
+            drop_nulls(converted, self._schema.structural)
         coerce_embedded(converted, self._schema.structural, drop_malformed=True)
 
     def empty(self) -> Object:
@@ -105,9 +109,12 @@ def copied(value: Any) -> Any:
     if kind is str or kind is bool or value is None:
         return value
     if kind is dict:
-        return {name: copied(item) for name, item in value.items()}
+        return {
+            name: item if type(item) in _AS_THEY_ARE else copied(item)
+            for name, item in value.items()
+        }
     if kind is list:
-        return [copied(item) for item in value]
+        return [item if type(item) in _AS_THEY_ARE else copied(item) for item in value]
     if kind is float or not _LEAST_INT <= value < _ABOVE_INT:
         number = float(value)
         if not number.is_integer() or abs(number) >= 2.0**64:

@@ -88,6 +88,45 @@ def _prune_specified(
             _prune(item, schema.items, f"{path}[{number}]", unknown)
 
 
+def fits(value: Any, schema: Structural | None, *, is_resource: bool = False) -> bool:
+    """Whether neither `prune` nor `drop_nulls` would change a dict or list."""
+    if type(value) is dict:
+        if schema is None:
+            return not value
+        is_resource = is_resource or schema.embedded
+        find, additional = schema.properties.get, schema.additional
+        for name, item in value.items():
+            below = find(name)
+            if below is None:
+                if is_resource and name in OBJECT_FIELDS:
+                    continue
+                below = additional
+                if below is None:
+                    kind = type(item)
+                    if schema.allows_additional:
+                        if (kind is dict or kind is list) and not fits(item, None):
+                            return False
+                    elif not schema.preserves_unknown:
+                        return False
+                    continue
+            if item is None:
+                if not below.nullable and below.default is None:
+                    return False
+            elif type(item) is dict or type(item) is list:
+                if is_resource and name in OBJECT_FIELDS:
+                    continue
+                if not fits(item, below):
+                    return False
+        return True
+    items = None if schema is None else schema.items
+    if items is None and schema is not None and schema.preserves_unknown:
+        return True
+    for item in value:
+        if (type(item) is dict or type(item) is list) and not fits(item, items):
+            return False
+    return True
+
+
 def drop_nulls(value: Any, schema: Structural | None) -> None:
     """Drop the nulls of fields that are neither nullable nor have a default, in place."""
     if schema is None:

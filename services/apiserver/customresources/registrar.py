@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 import orjson
@@ -41,10 +41,13 @@ from shared.objects import CachedObject, ExtractionRule
 from shared.resources import ResourceTable
 from shared.resources.keys import key_prefix
 from shared.storage import Revision, RevisionConflict, StorageError
+from shared.timeslice import TimeSlice
 from shared.watchcache import EndReason
 
 log = logging.getLogger("kubefan.apiserver.customresources")
 
+RECOGNIZE_AFTER_S = 2.0
+RETRY_S = 1.0
 GATHER_S = 0.025
 """Before a status is written: changes that come together are answered together."""
 
@@ -80,6 +83,8 @@ class Registrar:
         assert store is not None
         self._store = store
         self._known: dict[bytes, _Known] = {}
+        self._unsettled: set[str] = set()
+        self._settling: asyncio.Task[None] | None = None
         self._cleanups: dict[bytes, asyncio.Task[None]] = {}
         self.ready = asyncio.Event()
         """Set once everything that was established at the start is served."""
@@ -94,7 +99,7 @@ class Registrar:
             while True:
                 changed = asyncio.Event()
                 with self._store.cache.watch(after=None, on_ready=changed.set) as watcher:
-                    await self._sync(tasks)
+                    self._sync(tasks)
                     self.ready.set()
                     while watcher.ended is None:
                         while watcher.pending:
@@ -103,9 +108,9 @@ class Registrar:
                         changed.clear()
                         while watcher.pending:
                             watcher.drain()
-                        await self._sync(tasks)
+                        self._sync(tasks)
 
-    async def _sync(self, tasks: asyncio.TaskGroup) -> None:
+    def _sync(self, tasks: asyncio.TaskGroup) -> None:
         """Look at every definition that has changed since the last look, and at those whose
         names may have become free."""
         store, present = self._store, self._store.cache.scan(self._store.prefix)
@@ -122,10 +127,9 @@ class Registrar:
             crd = store.decode(item.body)
             groups.add(crd["spec"]["group"])
             self._look_at(item, crd, tasks)
-        if groups:
-            await asyncio.sleep(GATHER_S)
-        for group in groups:
-            await self._settle(group)
+        self._unsettled |= groups
+        if groups and (self._settling is None or self._settling.done()):
+            self._settling = tasks.create_task(self._settle_soon(), name="status of definitions")
 
     def _look_at(self, item: CachedObject, crd: Object, tasks: asyncio.TaskGroup) -> None:
         known = self._known.get(item.key)
@@ -135,7 +139,10 @@ class Registrar:
         known.names = {"status": {"acceptedNames": crd.get("status", {}).get("acceptedNames")}}
         definition = read_definition(crd)
         if definition.established:
-            self._serve(known, crd, definition)
+            if self._serve(known, crd, definition):
+                tasks.create_task(
+                    self._recognize(known, known.fingerprint), name=f"look at {definition.name}"
+                )
         elif known.served is not None:
             self._withdraw(known)
         finalizers = crd["metadata"].get("finalizers") or ()
@@ -145,12 +152,26 @@ class Registrar:
     def _start_cleanup(self, key: bytes, definition: Definition, tasks: asyncio.TaskGroup) -> None:
         if key in self._cleanups:
             return
-        cleanup = Cleanup(self._store, self._backend, definition)
+        known = self._known[key]
+        cleanup = Cleanup(self._store, self._backend, definition, lambda: self._withdraw(known))
         task = tasks.create_task(cleanup.run(), name=f"cleanup of {definition.name}")
         self._cleanups[key] = task
         task.add_done_callback(lambda _: self._cleanups.pop(key, None))
 
     # -- status -----------------------------------------------------------------------
+
+    async def _settle_soon(self) -> None:
+        pause_s = GATHER_S
+        while self._unsettled:
+            await asyncio.sleep(pause_s)
+            groups, self._unsettled = self._unsettled, set()
+            try:
+                for group in groups:
+                    await self._settle(group)
+            except StorageError as error:
+                log.warning("status not written", extra={"why": str(error)})
+                self._unsettled |= groups
+                pause_s = RETRY_S
 
     async def _settle(self, group: str) -> None:
         """Give the definitions of a group the status they should have."""
@@ -163,7 +184,11 @@ class Registrar:
             crd = store.decode(item.body)
             if "deletionTimestamp" in crd["metadata"]:
                 continue
-            others = [self._known[other].names for other in members if other != key]
+            others = [
+                self._known[other].names
+                for other in members
+                if other != key and other in self._known
+            ]
             status = settled_status(crd, others, now())
             if status == crd.get("status"):
                 continue
@@ -172,21 +197,19 @@ class Registrar:
                 await self._backend.storage.update(key, store.encode(crd), expected=item.revision)
             except RevisionConflict:
                 continue  # somebody was quicker; what they wrote comes as an event
-            except StorageError as error:
-                log.warning("status not written", extra={"key": key, "why": str(error)})
-                known = self._known[key]
-                known.revision = Revision(0)
-                continue
-            self._known[key].names = {"status": status}
+            known = self._known.get(key)
+            if known is not None:
+                known.names = {"status": status}
 
     # -- serving ----------------------------------------------------------------------
 
-    def _serve(self, known: _Known, crd: Object, definition: Definition) -> None:
+    def _serve(self, known: _Known, crd: Object, definition: Definition) -> bool:
+        """Serve a definition as it is now; whether anything about it is new."""
         fingerprint = _fingerprint(crd, definition)
         before = known.served
         same = known.fingerprint == fingerprint
         if before is not None and same and before.terminating == definition.terminating:
-            return
+            return False
         known.served, known.fingerprint = definition, fingerprint
         self._extract(definition, known.revision)
         kept = set()
@@ -210,6 +233,30 @@ class Registrar:
             # Their renderings may have changed; clients resume where they were.
             if not same:
                 self._end_watchers(definition)
+        return True
+
+    async def _recognize(self, known: _Known, fingerprint: bytes) -> None:
+        """Answer with the stored bytes again once all fit the schema as it is now.
+
+        Waits until no replica writes by an older schema any more.
+        """
+        await asyncio.sleep(RECOGNIZE_AFTER_S)
+        definition = known.served
+        if definition is None or known.fingerprint != fingerprint:
+            return
+        resource = definition.resource(definition.storage_version)
+        served = self._registry.find(*resource.gvr)
+        if served is None or not isinstance(served.store, CustomResourceStore):
+            return
+        time_slice = TimeSlice()
+        for item in served.store.cache.scan(served.store.prefix):
+            if item.prefix != served.store.wire_prefix or not served.store.is_as_stored(item.body):
+                return
+            if time_slice.is_over():
+                await time_slice.give_way()
+        if known.fingerprint == fingerprint and self._registry.find(*resource.gvr) is served:
+            store = ResourceStore(resource, served.store.strategy, self._backend)
+            self._registry.add(replace(served, store=store, conversion=None))
 
     def _served(
         self,

@@ -18,6 +18,7 @@ from typing import Any
 from services.apiserver.customresources.correlation import ABSENT, Correlation
 from services.apiserver.customresources.formats import FORMATS
 from services.apiserver.customresources.goregexp import compile_pattern
+from services.apiserver.customresources.quickcheck import quick_check
 from services.apiserver.customresources.structural import INT_OR_STRING, LIST_MAP_KEYS, LIST_TYPE
 from services.apiserver.errors import Cause
 from services.apiserver.validation.field import invalid, not_supported, required, too_many
@@ -49,17 +50,17 @@ class Findings:
 
 
 @dataclass(frozen=True, slots=True)
-class _Node:
+class Node:
     """One (sub)schema."""
 
     types: tuple[str, ...]
     nullable: bool
     format: str
     check_format: Callable[[str], bool] | None
-    any_of: tuple[_Node, ...]
-    one_of: tuple[_Node, ...]
-    all_of: tuple[_Node, ...]
-    none_of: _Node | None
+    any_of: tuple[Node, ...]
+    one_of: tuple[Node, ...]
+    all_of: tuple[Node, ...]
+    none_of: Node | None
     max_length: int | None
     min_length: int | None
     pattern: str
@@ -69,13 +70,13 @@ class _Node:
     exclusive_maximum: bool
     minimum: float | None
     exclusive_minimum: bool
-    items: _Node | None
+    items: Node | None
     min_items: int | None
     max_items: int | None
     unique_items: bool
     enum: tuple[Any, ...] | None
-    properties: Mapping[str, _Node]
-    additional: _Node | None
+    properties: Mapping[str, Node]
+    additional: Node | None
     closed: bool
     required: tuple[str, ...]
     min_properties: int | None
@@ -303,13 +304,16 @@ class SchemaValidator:
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._root = compile_node(schema)
+        self._fits = quick_check(self._root)
 
     def validate(self, obj: Any, old: Any = ABSENT) -> list[Cause]:
         """Return what is wrong with an object; what is as in `old` passes."""
+        if self._fits(obj):
+            return []
         return self._root.check(obj, "", old).causes
 
 
-def compile_node(schema: Mapping[str, Any]) -> _Node:
+def compile_node(schema: Mapping[str, Any]) -> Node:
     kind = schema.get("type", "")
     types: tuple[str, ...] = (kind,) if kind else ()
     if not types and schema.get(INT_OR_STRING):
@@ -319,7 +323,7 @@ def compile_node(schema: Mapping[str, Any]) -> _Node:
     pattern = schema.get("pattern", "")
     none_of = schema.get("not")
     format_ = schema.get("format", "")
-    return _Node(
+    return Node(
         types=types,
         nullable=bool(schema.get("nullable")),
         format=format_,
@@ -355,7 +359,7 @@ def compile_node(schema: Mapping[str, Any]) -> _Node:
     )
 
 
-def _nodes(schemas: Any) -> tuple[_Node, ...]:
+def _nodes(schemas: Any) -> tuple[Node, ...]:
     return tuple(compile_node(one) for one in schemas or ())
 
 

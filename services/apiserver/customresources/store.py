@@ -41,6 +41,13 @@ class CustomResourceStore(ResourceStore):
             self._codec.fit(obj)
         return obj
 
+    def is_as_stored(self, body: bytes) -> bool:
+        """Whether the stored bytes are what clients are to see."""
+        obj: Object = orjson.loads(self.wire_prefix + body)
+        before = orjson.dumps(obj)
+        self._storage_codec.read(obj)
+        return orjson.dumps(obj) == before
+
     def encode(self, obj: Object) -> bytes:
         if self._codec is not self._storage_codec:
             obj["metadata"].pop("resourceVersion", None)
