@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from services.apiserver.request import Request
 from services.apiserver.requestinfo import RequestInfo
+from services.apiserver.validation.names import path_segment
+from shared.selectors import SelectorError, parse_field_selector
 
 VERBS = {
     "POST": "create",
@@ -19,7 +21,7 @@ VERBS = {
     "DELETE": "delete",
 }
 NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
-EXACT_NAME = "metadata.name="
+SELECTED_NAME = "metadata.name"
 
 
 async def resolve_request_info(request: Request) -> None:
@@ -92,10 +94,14 @@ def _is_true(values: Sequence[str] | None) -> bool:
 
 
 def _selected_name(values: Sequence[str] | None) -> str:
-    """Return NAME of a fieldSelector that asks for metadata.name=NAME, else ""."""
-    if not values or EXACT_NAME[:-1] not in values[0]:
+    """Return NAME of a fieldSelector that asks for metadata.name=NAME, else "".
+
+    Read by the parser that selects, or a user who may see one object could see them all.
+    """
+    if not values or SELECTED_NAME not in values[0]:
         return ""
-    for term in values[0].split(","):
-        if term.startswith(EXACT_NAME):
-            return term[len(EXACT_NAME) :].removeprefix("=")
-    return ""
+    try:
+        name = parse_field_selector(values[0]).requires_exact_match(SELECTED_NAME) or ""
+    except SelectorError:
+        return ""
+    return "" if path_segment(name) else name
