@@ -51,6 +51,8 @@ class ApiServerOptions:
     authorization_modes: tuple[str, ...] = ("RBAC",)
     """Who decides, in order: RBAC, AlwaysAllow. Node is taken for granted by clusters and
     accepted; it has no opinion yet."""
+    service_account_issuers: tuple[str, ...] = ()
+    """URLs; the audiences of this server's tokens too, as there is no --api-audiences yet."""
     watch_cache: bool = True
     default_watch_cache_size: int = 100
     """Events (count) kept per resource for resuming watches, at least; see watchcache."""
@@ -240,6 +242,7 @@ def _fields(known: argparse.Namespace, mistakes: list[str]) -> dict[str, object]
         "token_auth_file": known.token_auth_file,
         "anonymous_auth": _boolean(known, "anonymous_auth", mistakes),
         "authorization_modes": tuple(known.authorization_mode.split(",")),
+        "service_account_issuers": tuple(known.service_account_issuer),
         "watch_cache": _boolean(known, "watch_cache", mistakes),
         "default_watch_cache_size": _integer(known, "default_watch_cache_size", 0, 10**9, mistakes),
         "watch_cache_sizes": _watch_cache_sizes(known.watch_cache_sizes, mistakes),

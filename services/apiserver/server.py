@@ -47,6 +47,7 @@ from services.apiserver.eventflow import Compaction, EventFlow, extractor_for, o
 from services.apiserver.handlers.componentstatus import ComponentStatuses
 from services.apiserver.handlers.dispatch import Dispatch
 from services.apiserver.handlers.podactions import PodActions
+from services.apiserver.handlers.reviews import Reviews
 from services.apiserver.handlers.watch import WatchLimits
 from services.apiserver.handlers.writes import WriteFlow
 from services.apiserver.health import CheckHealth, HealthChecks, always
@@ -248,6 +249,14 @@ class ApiServer:
         )
         flow = WriteFlow(chain, lookup, check, EscalationCheck(authorizers, rbac))
         health = self._health(storage, events)
+        tokens = self._tokens(port, files)
+        reviews = Reviews(
+            authorizers,
+            rbac,
+            tokens.user_of,
+            audiences=options.service_account_issuers,
+            with_nodes="Node" in options.authorization_modes,
+        )
         dispatch = Dispatch(
             self._table,
             registry,
@@ -255,6 +264,7 @@ class ApiServer:
             WatchLimits(options.min_request_timeout_s, ReadyWatchers(asyncio.get_running_loop())),
             PodActions(registry, flow),
             ComponentStatuses(self._storage_check(storage)),
+            reviews,
         )
         other_paths = [
             path
@@ -273,9 +283,7 @@ class ApiServer:
         )
         self._gauges(cache, in_flight, events)
         return Pipeline(
-            authenticate=authenticate_by(
-                (self._tokens(port, files),), anonymous=options.anonymous_auth
-            ),
+            authenticate=authenticate_by((tokens,), anonymous=options.anonymous_auth),
             authorizers=authorizers,
             in_flight=in_flight,
             resources=dispatch,

@@ -14,6 +14,7 @@ from services.apiserver.handlers.list import list_objects
 from services.apiserver.handlers.patch import patch
 from services.apiserver.handlers.podactions import PodActions
 from services.apiserver.handlers.representation import warning_header
+from services.apiserver.handlers.reviews import Reviews
 from services.apiserver.handlers.scale import get_scale, patch_scale, update_scale
 from services.apiserver.handlers.update import update
 from services.apiserver.handlers.watch import WatchLimits, watch
@@ -43,6 +44,7 @@ class Dispatch:
         limits: WatchLimits,
         pods: PodActions,
         components: ComponentStatuses,
+        reviews: Reviews,
     ) -> None:
         self._table = table
         self._registry = registry
@@ -50,6 +52,7 @@ class Dispatch:
         self._limits = limits
         self._pods = pods
         self._components = components
+        self._reviews = reviews
 
     async def __call__(self, request: Request) -> AnyResponse:
         info = request.info
@@ -124,6 +127,8 @@ class Dispatch:
             raise no_such_resource()
         if depth > 1 and resource.namespaced and not info.namespace:
             raise no_such_resource()
+        if resource.verbs == CREATE_ONLY and (depth > 1 or in_namespace != resource.namespaced):
+            raise no_such_resource()
         if info.is_watch_path and (depth == 3 or "watch" not in resource.verbs):
             raise no_such_resource()
         if depth == 3 and info.subresource not in resource.subresources:
@@ -197,6 +202,8 @@ class Dispatch:
         if resource.name == "bindings" and resource.group == "":
             pods = self._registry.find("", "v1", "pods")
             return await self._pods.bind(request, stored(pods))
+        if self._reviews.handles(resource):
+            return await self._reviews.answer(request, resource)
         raise not_supported_yet(resource.group_resource)
 
 
@@ -206,6 +213,9 @@ DEPRECATED = {
     ("", "v1", "componentstatuses"): "v1 ComponentStatus is deprecated in v1.19+",
 }
 """What every answer about a deprecated resource warns of."""
+
+CREATE_ONLY = ("create",)
+"""The verbs of reviews and bindings: there is nothing that has a URL of its own."""
 
 VERB_OF_METHOD = {
     "GET": "get",

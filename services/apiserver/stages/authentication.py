@@ -50,6 +50,10 @@ class StaticTokens:
             raise Unauthorized("Unauthorized")
         return user
 
+    def user_of(self, token: str) -> UserInfo | None:
+        """Return whose a token is, None where it is nobody's."""
+        return self._users.get(token.encode("latin-1", "replace"))
+
 
 class TokenFileError(ValueError):
     """--token-auth-file can't be used; the message says why."""

@@ -1,0 +1,226 @@
+"""Reviews: questions to authentication and authorization, posted as objects and never stored.
+
+Source: kube-apiserver v1.36.2, pkg/registry/authorization/*/rest.go and
+pkg/registry/authentication/{selfsubjectreview,tokenreview}/rest.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from services.apiserver.authorization import Authorizer, RbacAuthorizer, decide
+from services.apiserver.authorization.reviewvalidation import (
+    validate_local_review,
+    validate_self_review,
+    validate_subject_review,
+)
+from services.apiserver.authorization.rules import Rule
+from services.apiserver.codec import codec_for
+from services.apiserver.errors import BadRequest, Cause, Invalid
+from services.apiserver.handlers.body import read_kind
+from services.apiserver.handlers.get import is_pretty
+from services.apiserver.handlers.representation import response, written
+from services.apiserver.negotiation import negotiate
+from services.apiserver.registry.strategy import Object
+from services.apiserver.request import AnyResponse, Request
+from services.apiserver.requestinfo import RequestInfo, UserInfo
+from services.apiserver.validation.options import parse_create_options
+from services.apiserver.values.time import now
+from shared.resources import Resource
+
+AUTHORIZATION = "authorization.k8s.io"
+AUTHENTICATION = "authentication.k8s.io"
+NODE_PREFIX, NODES = "system:node:", "system:nodes"
+
+FindUser = Callable[[str], UserInfo | None]
+"""Finds whose a bearer token is, None where it is nobody's."""
+
+Answer = Callable[[Request, Object], Object]
+
+
+class Reviews:
+    """Answers the reviews. `audiences` are those that tokens of this server are meant for."""
+
+    def __init__(
+        self,
+        authorizers: Sequence[Authorizer],
+        rbac: RbacAuthorizer,
+        find_user: FindUser,
+        *,
+        audiences: Sequence[str],
+        with_nodes: bool,
+    ) -> None:
+        self._authorizers = authorizers
+        self._rbac = rbac
+        self._find_user = find_user
+        self._audiences = audiences
+        self._with_nodes = with_nodes
+        self._answers: dict[tuple[str, str], Answer] = {
+            (AUTHORIZATION, "selfsubjectaccessreviews"): self._self_access,
+            (AUTHORIZATION, "subjectaccessreviews"): self._subject_access,
+            (AUTHORIZATION, "localsubjectaccessreviews"): self._local_access,
+            (AUTHORIZATION, "selfsubjectrulesreviews"): self._self_rules,
+            (AUTHENTICATION, "selfsubjectreviews"): self._self_subject,
+            (AUTHENTICATION, "tokenreviews"): self._token,
+        }
+
+    def handles(self, resource: Resource) -> bool:
+        return (resource.group, resource.name) in self._answers
+
+    async def answer(self, request: Request, resource: Resource) -> AnyResponse:
+        """Answer the POST of a review with the review, its status filled in.
+
+        Raises:
+            BadRequest, Invalid: it does not ask properly.
+        """
+        media = negotiate(request.header(b"accept"), pretty=is_pretty(request), tables=False)
+        options = parse_create_options(request.query)
+        codec = codec_for(resource.group, resource.version, resource.kind)
+        warnings: list[str] = []
+        review = await read_kind(
+            request,
+            codec,
+            (resource.group_version, resource.kind),
+            options.field_validation,
+            warnings,
+        )
+        meta, namespace = review["metadata"], request.info.namespace
+        if not resource.namespaced:
+            meta.pop("namespace", None)
+        elif meta.setdefault("namespace", namespace) != namespace:
+            raise BadRequest(
+                "the namespace of the provided object does not match the namespace sent on the "
+                "request"
+            )
+        review.setdefault("spec", {})
+        answered = self._answers[resource.group, resource.name](request, review)
+        ordered = {name: review[name] for name in ("kind", "apiVersion")}
+        return response(201, written({**ordered, **answered}, media), media, warnings)
+
+    # -- authorization ---------------------------------------------------------------
+
+    def _self_access(self, request: Request, review: Object) -> Object:
+        check(validate_self_review(review))
+        return self._decided(review, request.user)
+
+    def _subject_access(self, request: Request, review: Object) -> Object:
+        check(validate_subject_review(review))
+        return self._decided(review, subject_of(review["spec"]))
+
+    def _local_access(self, request: Request, review: Object) -> Object:
+        check(validate_local_review(review))
+        return self._decided(review, subject_of(review["spec"]))
+
+    def _decided(self, review: Object, user: UserInfo) -> Object:
+        decision = decide(self._authorizers, user, attributes_of(review["spec"]))
+        status: dict[str, Any] = {"allowed": decision.allowed}
+        if decision.reason:
+            status["reason"] = decision.reason
+        return {"metadata": review["metadata"], "spec": review["spec"], "status": status}
+
+    def _self_rules(self, request: Request, review: Object) -> Object:
+        namespace = review["spec"].get("namespace", "")
+        if not namespace:
+            raise BadRequest("no namespace on request")
+        user = request.user
+        rules, error = self._rbac.rules_for(user, namespace)
+        if self._with_nodes and user.name.startswith(NODE_PREFIX) and NODES in user.groups:
+            # What a node may depends on its pods; no list of rules says it.
+            error = "node authorizer does not support user rule resolution"
+        status: dict[str, Any] = {
+            "resourceRules": [
+                _part(rule, RESOURCE_FIELDS) for rule in rules if rule.get(RESOURCES)
+            ],
+            "nonResourceRules": [_part(rule, URL_FIELDS) for rule in rules if rule.get(URLS)],
+            "incomplete": bool(error),
+        }
+        if error:
+            status["evaluationError"] = error
+        # The spec is not kept, as in kube-apiserver.
+        return {"metadata": {}, "spec": {}, "status": status}
+
+    # -- authentication --------------------------------------------------------------
+
+    def _self_subject(self, request: Request, review: Object) -> Object:
+        return {
+            "metadata": {"creationTimestamp": now()},
+            "status": {"userInfo": user_as_dict(request.user)},
+        }
+
+    def _token(self, request: Request, review: Object) -> Object:
+        spec = review["spec"]
+        token = spec.get("token", "")
+        if not token:
+            raise BadRequest("token is required for TokenReview in authentication")
+        wanted = spec.get("audiences") or self._audiences
+        audiences = [one for one in self._audiences if one in wanted]
+        user = self._find_user(token)
+        status: dict[str, Any] = dict(review.get("status") or {})
+        if user is None or (spec.get("audiences") and not audiences):
+            status.update(user={}, error="invalid bearer token")
+        else:
+            status.update(authenticated=True, user=user_as_dict(user))
+            if audiences:
+                status["audiences"] = audiences
+        return {"metadata": review["metadata"], "spec": spec, "status": status}
+
+
+RESOURCES, URLS = "resources", "nonResourceURLs"
+RESOURCE_FIELDS = ("verbs", "apiGroups", RESOURCES, "resourceNames")
+URL_FIELDS = ("verbs", URLS)
+
+
+def _part(rule: Rule, fields: Sequence[str]) -> Rule:
+    return {name: rule[name] for name in fields if rule.get(name)}
+
+
+def check(causes: Sequence[Cause]) -> None:
+    """Refuse a review that breaks rules; its Status names neither kind nor name."""
+    if not causes:
+        return
+    messages = list(dict.fromkeys(cause.message for cause in causes))
+    text = messages[0] if len(messages) == 1 else f"[{', '.join(messages)}]"
+    raise Invalid(
+        f'.{AUTHORIZATION} "" is invalid: {text}',
+        details={"group": AUTHORIZATION},
+        causes=causes,
+    )
+
+
+def subject_of(spec: Object) -> UserInfo:
+    """Return the user that a SubjectAccessReview asks about; no group is implied."""
+    extra = tuple((key, tuple(values or ())) for key, values in (spec.get("extra") or {}).items())
+    groups = tuple(spec.get("groups") or ())
+    return UserInfo(spec.get("user", ""), spec.get("uid", ""), groups, extra)
+
+
+def attributes_of(spec: Object) -> RequestInfo:
+    """Return what an access review asks about."""
+    other = spec.get("nonResourceAttributes")
+    if other is not None:
+        return RequestInfo(False, other.get("path", ""), other.get("verb", ""))
+    about = spec["resourceAttributes"]
+    return RequestInfo(
+        True,
+        "",
+        about.get("verb", ""),
+        group=about.get("group", ""),
+        version=about.get("version", ""),
+        namespace=about.get("namespace", ""),
+        resource=about.get("resource", ""),
+        subresource=about.get("subresource", ""),
+        name=about.get("name", ""),
+    )
+
+
+def user_as_dict(user: UserInfo) -> Object:
+    """Return a user as reviews show it."""
+    out: Object = {"username": user.name}
+    if user.uid:
+        out["uid"] = user.uid
+    if user.groups:
+        out["groups"] = list(user.groups)
+    if user.extra:
+        out["extra"] = user.extra_as_dict()
+    return out
