@@ -55,15 +55,25 @@ def serving_files(directory: Path, addresses: list[str]) -> ServingFiles:
         directory / "apiserver.crt", directory / "apiserver.key", directory / "ca.crt"
     )
     ca_key_path = directory / "ca.key"
-    if not (files.authority.exists() and ca_key_path.exists()):
+    if not _belong_together(files.authority, ca_key_path):
         _make_authority(files.authority, ca_key_path)
     if not _still_good(files, addresses):
         _make_serving(files, ca_key_path, addresses)
     return files
 
 
+def _belong_together(certificate: Path, key: Path) -> bool:
+    """Whether both files are there, whole, and of one key: a server starts with no others."""
+    try:
+        public = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
+        private = serialization.load_pem_private_key(key.read_bytes(), None)
+    except (FileNotFoundError, ValueError, TypeError):
+        return False
+    return public == private.public_key()
+
+
 def _still_good(files: ServingFiles, addresses: list[str]) -> bool:
-    if not (files.certificate.exists() and files.key.exists()):
+    if not _belong_together(files.certificate, files.key):
         return False
     try:
         chain = x509.load_pem_x509_certificates(files.certificate.read_bytes())

@@ -270,7 +270,7 @@ def _flag(name: str) -> str:
 
 def _integer(known: argparse.Namespace, name: str, low: int, high: int, mistakes: list[str]) -> int:
     text = getattr(known, name)
-    if not re.fullmatch(r"-?\d{1,12}", text) or not low <= int(text) <= high:
+    if not re.fullmatch(r"-?[0-9]{1,12}", text) or not low <= int(text) <= high:
         mistakes.append(f"{_flag(name)}: {text!r} is not a number from {low} to {high}")
         return low
     return int(text)

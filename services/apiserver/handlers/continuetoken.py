@@ -52,7 +52,8 @@ def decode(token: str, prefix: bytes) -> ContinueToken:
     if not isinstance(start, str) or not start:
         raise _bad("encoded start key empty")
     key = start if start.startswith("/") else "/" + start
-    cleaned = posixpath.normpath(key)
+    # POSIX lets a path begin with two slashes, Go's path.Clean does not.
+    cleaned = posixpath.normpath("/" + key.lstrip("/"))
     # Path tricks could otherwise list outside of what was authorized.
     if cleaned != key.rstrip("/") and cleaned != key:
         raise _bad(f"invalid start key {start!r}")
