@@ -128,7 +128,10 @@ def compile_expression(
         ParseError: it does not parse, or names something that is not there.
     """
     compiler = _Compiler(frozenset(variables), functions or {})
-    evaluate = compiler.compile(parse(text), frozenset())
+    try:
+        evaluate = compiler.compile(parse(text), frozenset())
+    except RecursionError:
+        raise ParseError("the expression is nested too deeply") from None
     return Program(text, evaluate, frozenset(compiler.read))
 
 

@@ -35,9 +35,14 @@ _DATE_TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[tT ](\d\d:\d\d:\d\d)(?:[.,]\d+)?(?:[zZ]|[+-]\d\d:?\d\d)?"
 )
 _GO_DURATION = re.compile(r"[+-]?(?:0|(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+")
-_WORDY_DURATION = re.compile(
-    r"(?i)((?:\d+)\s*(?:ns|nanos?(?:econds?)?|us|micros?(?:econds?)?|µs|ms|millis?(?:econds?)?|"
-    r"s|secs?|seconds?|m|mins?|minutes?|h|hr|hours?|d|days?|w|weeks?|wks?))"
+_WORDY_DURATION = re.compile(r"\d+\s*([A-Za-zµ]+)")
+_DURATION_UNITS = frozenset(
+    {
+        *("ns", "nano", "nanosecond", "nanoseconds", "nanos", "us", "µs", "micro", "micros"),
+        *("microsecond", "microseconds", "ms", "milli", "millis", "millisecond", "milliseconds"),
+        *("s", "sec", "secs", "second", "seconds", "m", "min", "mins", "minute", "minutes"),
+        *("h", "hr", "hrs", "hour", "hours", "d", "day", "days", "w", "week", "weeks", "wk"),
+    }
 )
 _CARD = re.compile(
     r"(?:4\d{12}(?:\d{3})?|5[1-5]\d{14}|6(?:011|5\d\d)\d{12}|3[47]\d{13}|3(?:0[0-5]|[68]\d)\d{11}|"
@@ -75,7 +80,12 @@ def is_date_time(text: str) -> bool:
 def is_duration(text: str) -> bool:
     if _GO_DURATION.fullmatch(text):
         return True
-    return bool(text) and not _WORDY_DURATION.sub("", text).strip()
+    units = _WORDY_DURATION.findall(text)
+    return (
+        bool(units)
+        and not _WORDY_DURATION.sub("", text).strip()
+        and _DURATION_UNITS.issuperset(one.lower() for one in units)
+    )
 
 
 def is_uri(text: str) -> bool:

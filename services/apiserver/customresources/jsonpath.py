@@ -163,6 +163,8 @@ def _everything_below(found: list[Any]) -> list[Any]:
 def _filter(text: str) -> Step:
     comparison = _COMPARISON.fullmatch(text)
     if comparison is None:
+        if any(one in text for one in "=<>"):
+            raise JsonPathError(f"unrecognized filter {text!r}")
         operand = _operand(text.strip())
         return lambda found: [item for item in _items(found) if any(True for _ in operand(item))]
     left, operator, right = _operand(comparison[1]), comparison[2], _operand(comparison[3])
