@@ -85,6 +85,12 @@ def default_objects(addresses: ClusterAddresses) -> Iterator[tuple[str, str, Obj
             "spec": {"cidrs": addresses.service_cluster_ip_range.split(",")},
         },
     )
+    # What aggregated API servers read to trust this one; they refuse to start without it.
+    yield (
+        "",
+        "configmaps",
+        _object("v1", "ConfigMap", "extension-apiserver-authentication", "kube-system"),
+    )
     yield "", "services", _service(addresses)
     if not ipaddress.ip_address(addresses.advertise_address).is_loopback:
         # An endpoint on the loopback would lead every node to itself.

@@ -73,6 +73,10 @@ class Forbidden(ApiError):
     code, reason = 403, "Forbidden"
 
 
+class NotAuthorized(Forbidden):
+    """The authorizers allow the request to nobody like this user."""
+
+
 class NotFound(ApiError):
     code, reason = 404, "NotFound"
 

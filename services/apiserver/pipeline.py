@@ -3,6 +3,7 @@
     panic and errors → Status      `__call__`
     RequestInfo                    stages/resolve.py
     authentication                 stages/authentication.py
+    impersonation                  stages/impersonation.py
     in-flight limits               stages/flowcontrol.py
     authorization                  stages/authorization.py
     handler                        handlers/ for resources, routes.py for all else
@@ -22,7 +23,7 @@ import orjson
 
 from services.apiserver.authorization import Authorizer
 from services.apiserver.codec import protobuf
-from services.apiserver.errors import ApiError, InternalError, Timeout, to_status
+from services.apiserver.errors import ApiError, InternalError, NotAuthorized, Timeout, to_status
 from services.apiserver.handlers.representation import warning_headers
 from services.apiserver.metrics import Metrics, RequestKey, now_s
 from services.apiserver.negotiation import negotiate_error
@@ -41,6 +42,7 @@ from services.apiserver.request import (
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.stages.authorization import authorize
 from services.apiserver.stages.flowcontrol import InFlight
+from services.apiserver.stages.impersonation import impersonate
 from services.apiserver.stages.resolve import resolve_request_info
 from shared.storage import StorageError
 
@@ -104,6 +106,7 @@ class Pipeline:
         # Each stage relies on those above it.
         await resolve_request_info(request)
         request.user = self._authenticate(request)
+        impersonate(self._authorizers, request)
         info = request.info
         if info.verb == "watch":
             # Long-running: neither counted nor timed out here; ends by its own rules.
@@ -211,6 +214,8 @@ def error_response(error: ApiError, accept: str | None) -> Response:
     headers: list[Header] = [(b"content-type", media.content_type.encode())]
     if error.retry_after_s is not None:
         headers.append((b"retry-after", b"%d" % error.retry_after_s))
+    if isinstance(error, NotAuthorized):
+        headers.append((b"x-content-type-options", b"nosniff"))
     if media.format == "protobuf":
         return Response(error.code, protobuf.encode(status), headers)
     if media.format == "yaml":

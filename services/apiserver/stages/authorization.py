@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.apiserver.authorization import Authorizer, decide
-from services.apiserver.errors import Forbidden
+from services.apiserver.errors import NotAuthorized
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 
 
@@ -17,18 +17,18 @@ def authorize(authorizers: Sequence[Authorizer], user: UserInfo, info: RequestIn
     """Return if one of `authorizers` allows the request.
 
     Raises:
-        Forbidden: none does.
+        NotAuthorized: none does.
     """
     decision = decide(authorizers, user, info)
     if not decision.allowed:
         raise forbidden(user, info, decision.reason)
 
 
-def forbidden(user: UserInfo, info: RequestInfo, reason: str = "") -> Forbidden:
+def forbidden(user: UserInfo, info: RequestInfo, reason: str = "") -> NotAuthorized:
     """Return the refusal of a request, worded as kube-apiserver does."""
     why = f": {reason}" if reason else ""
     if not info.is_resource_request:
-        return Forbidden(
+        return NotAuthorized(
             f'forbidden: User "{user.name}" cannot {info.verb} path "{info.path}"{why}',
             details={},
         )
@@ -42,7 +42,7 @@ def forbidden(user: UserInfo, info: RequestInfo, reason: str = "") -> Forbidden:
     if info.group:
         details["group"] = info.group
     details["kind"] = info.resource
-    return Forbidden(
+    return NotAuthorized(
         f'{qualified}{named} is forbidden: User "{user.name}" cannot {info.verb} resource '
         f'"{resource}" in API group "{info.group}" {where}{why}',
         details=details,
