@@ -12,12 +12,12 @@ from services.apiserver.customresources.codec import StructuralCodec, copied
 from services.apiserver.customresources.correlation import ABSENT
 from services.apiserver.customresources.defaulting import set_defaults
 from services.apiserver.customresources.embedded import validate_embedded
-from services.apiserver.customresources.formats import FORMATS
-from services.apiserver.customresources.goregexp import compile_pattern
 from services.apiserver.customresources.listtypes import validate_list_types
 from services.apiserver.customresources.schemavalidation import SchemaValidator
 from services.apiserver.customresources.structural import compile_schema
 from services.apiserver.customresources.versionschema import VersionSchema
+from services.apiserver.validation.formats import FORMATS
+from services.apiserver.validation.goregexp import compile_pattern
 from tests.unit.kindtools import shown
 
 STRING = {"type": "string"}

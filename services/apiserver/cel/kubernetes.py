@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from services.apiserver.cel.values import NONE, CelError, Opaque, Optional, no_overload, type_name
-from services.apiserver.customresources.formats import (
+from services.apiserver.validation.formats import (
     is_base64,
     is_date,
     is_date_time,

@@ -13,7 +13,7 @@ from typing import Any
 
 from services.apiserver.cel.standard import duration_text, timestamp_text, to_string
 from services.apiserver.cel.values import CelError, TypeValue, no_overload, type_name
-from services.apiserver.customresources.goregexp import compile_pattern
+from services.apiserver.validation.goregexp import compile_pattern
 
 _CLAUSE = re.compile(r"%(?:%|(?:\.(\d+))?([a-zA-Z]))")
 _QUOTED = {

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.apiserver.customresources.correlation import ABSENT, Correlation
-from services.apiserver.customresources.formats import FORMATS
-from services.apiserver.customresources.goregexp import compile_pattern
 from services.apiserver.customresources.quickcheck import quick_check
 from services.apiserver.customresources.structural import INT_OR_STRING, LIST_MAP_KEYS, LIST_TYPE
 from services.apiserver.errors import Cause
 from services.apiserver.validation.field import invalid, not_supported, required, too_many
 from services.apiserver.validation.field import type_invalid as wrong_type
+from services.apiserver.validation.formats import FORMATS
+from services.apiserver.validation.goregexp import compile_pattern
 
 _INT32 = (-(2**31), 2**31 - 1)
 _INT64 = (-(2**63), 2**63 - 1)

@@ -6,6 +6,7 @@ definitions few are ever written to.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -18,10 +19,14 @@ from services.apiserver.customresources.structural import Structural, compile_sc
 
 
 class VersionSchema:
-    """An openAPIV3Schema as JSON, and what is made of it."""
+    """An openAPIV3Schema, packed, and what is made of it."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        self.json = orjson.dumps(schema)
+        self._packed = zlib.compress(orjson.dumps(schema), 1)
+
+    @property
+    def json(self) -> bytes:
+        return zlib.decompress(self._packed)
 
     @cached_property
     def structural(self) -> Structural:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from services.apiserver.customresources.goregexp import compile_pattern
 from services.apiserver.errors import Cause
 from services.apiserver.registry.strategy import Object
 from services.apiserver.validation.field import child, forbidden, index, invalid, key, required
+from services.apiserver.validation.goregexp import compile_pattern
 
 Level = Literal["root", "item", "field"]
 
