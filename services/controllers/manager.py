@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Mapping
 
 from services.controllers.client import Client
+from services.controllers.clusterroleaggregation import ClusterRoleAggregationController
 from services.controllers.controller import Controller, ControllerContext
 from services.controllers.leaderelection import LeaderElector, LeadershipLost
 from services.controllers.namespace import NamespaceController
@@ -21,6 +22,7 @@ RELEASE_TIMEOUT_S = 2.0
 
 CONTROLLERS: Mapping[str, Callable[[ControllerContext], Controller]] = {
     # kube-controller-manager's names
+    "clusterrole-aggregation-controller": ClusterRoleAggregationController,
     "namespace-controller": NamespaceController,
 }
 

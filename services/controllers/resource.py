@@ -40,6 +40,7 @@ class Resource:
 
 NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
 PODS = Resource("", "v1", "pods", namespaced=True)
+CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", namespaced=False)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", namespaced=True)
 
 
