@@ -3,7 +3,8 @@
 #   make run      start an API server on this machine; UP="--secure-port 7443" gives flags
 #   make test     all checks and tests
 #   make lint     the checks alone
-#   make bench    the benchmarks of loadtest/
+#   make bench    what the server spends on each work; BENCH="--etcd get create" gives flags
+#   make microbench  what single parts spend
 #   make install  only prepare .venv
 
 PYTHON ?= python3
@@ -11,11 +12,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 UP ?=
 PYTEST ?=
+BENCH ?=
 
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: run install test lint etcd bench clean
+.PHONY: run install test lint etcd bench microbench clean
 .DEFAULT_GOAL := run
 
 run: $(INSTALLED)
@@ -32,7 +34,10 @@ lint: $(INSTALLED_DEV)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(INSTALLED_DEV)
+bench: $(INSTALLED)
+	@$(BIN)/python loadtest/bench.py $(BENCH)
+
+microbench: $(INSTALLED_DEV)
 	@set -e; for script in $(sort $(wildcard loadtest/bench_*.py)); do \
 		echo "== $$script"; $(BIN)/python "$$script"; \
 	done
