@@ -18,6 +18,7 @@ from services.apiserver.customresources.embedded import (
     coerced_metadata,
 )
 from services.apiserver.customresources.pruning import drop_nulls, fits, prune
+from services.apiserver.customresources.structural import Structural
 from services.apiserver.customresources.versionschema import VersionSchema
 
 _LEAST_INT, _ABOVE_INT = -(2**63), 2**63
@@ -37,6 +38,11 @@ class StructuralCodec:
 
     def __repr__(self) -> str:
         return f"<StructuralCodec {self.group}/{self.version} {self.kind}>"
+
+    @property
+    def structural(self) -> Structural:
+        """The schema's structure: what is a set, a keyed list, an atomic value."""
+        return self._schema.structural
 
     def decode(self, value: Any, *, report: FieldReport | None = None) -> Object:
         """See Codec.decode. Defaults are not set here."""
