@@ -62,6 +62,7 @@ $(INSTALLED_DEV): $(INSTALLED)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-# The tests run against a real etcd too.
+# The tests run against a real etcd and a real Redis too.
 etcd:
 	@command -v etcd >/dev/null || sh tools/apt-install.sh etcd-server
+	@command -v redis-server >/dev/null || sh tools/apt-install.sh redis-server

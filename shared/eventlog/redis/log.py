@@ -1,0 +1,162 @@
+"""The event log as a Redis stream, for appenders and readers in any processes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+
+from shared.eventlog.errors import EventLogClosed, EventLogUnavailable
+from shared.eventlog.packing import Unpacker, pack_entry
+from shared.eventlog.protocol import Bounds, Entry
+from shared.eventlog.redis.connection import Link, RedisServer, Refused
+from shared.eventlog.redis.reader import Reader
+from shared.eventlog.redis.retention import Retention
+from shared.eventlog.redis.stream import FIELD, entry_id, look_at, survey
+from shared.storage.protocol import Revision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisEventLogOptions:
+    """Which stream, how much of it is kept, and how patient its users are."""
+
+    key: str = "kubefan:events"
+    """The stream. Systems that share a Redis need one each."""
+
+    limit_bytes: int = 256 * 2**20
+    """Memory of the stream in Redis: four minutes at 250 writes/s of 4.3 KB."""
+
+    limit_age_s: float = 300.0
+    """Age of an entry: what kube-apiserver keeps in etcd, so that nobody counts on more. What
+    another appender has left is as old as the time since this one first saw it."""
+
+    timeout_s: float = 5.0
+    """For a connection, and for an answer."""
+
+    patience_s: float = 10.0
+    """How long a reader that has had a connection tries to get it back before it gives up."""
+
+    block_s: float = 2.0
+    """After so long without an entry a reader looks whether it has missed something."""
+
+
+class RedisEventLog:
+    """An EventLog in Redis.
+
+    To append takes XADD, XLEN, XTRIM, XRANGE, XINFO and EVAL, to read XREAD and XINFO.
+
+    A connection or a stream that was lost is never made again in silence: whoever appends gets
+    EventLogUnavailable, looks at `bounds()`, and goes on behind what is there or fills the log
+    anew. Else the log could come back empty and go on with a gap that etcd could have filled.
+    """
+
+    def __init__(
+        self,
+        server: RedisServer,
+        options: RedisEventLogOptions | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._server = server
+        self._options = options or RedisEventLogOptions()
+        self._key = self._options.key.encode()
+        self._retention = Retention(self._options.limit_bytes, self._options.limit_age_s, clock)
+        self._link = Link(server, self._options.timeout_s)
+        self._link_in_use = asyncio.Lock()
+        self._stream_exists = False
+        """As whoever appends has been told last."""
+        self._readers: set[Reader] = set()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return (
+            f"<RedisEventLog {self._options.key!r} at {self._server}, {len(self._readers)} "
+            f"readers, {self._retention!r}>"
+        )
+
+    @property
+    def length(self) -> int:
+        """How many entries the stream holds; known only to who appends."""
+        return len(self._retention)
+
+    @property
+    def size_bytes(self) -> int:
+        """The memory of the stream, roughly; known only to who appends."""
+        return self._retention.size_bytes
+
+    async def append(self, entry: Entry) -> bool:
+        packed = pack_entry(entry)
+        async with self._using_link() as link:
+            option = (b"NOMKSTREAM",) if self._stream_exists else ()
+            add = (b"XADD", self._key, *option, entry_id(entry.revision), FIELD, packed)
+            try:
+                added, length = await link.ask(add, (b"XLEN", self._key))
+            except Refused as refusal:
+                if "equal or smaller" not in str(refusal):
+                    raise
+                self._stream_exists = True
+                return False
+            if added is None:
+                self._stream_exists = False
+                self._retention.clear()
+                raise EventLogUnavailable("the event log is gone, and has to be filled anew")
+            self._stream_exists = True
+            self._retention.add(entry.revision, len(packed))
+            if length != len(self._retention):  # others append too, or did before this process
+                self._retention.replace(await survey(link, self._key))
+            first_kept = self._retention.trim()
+            if first_kept is not None:
+                await link.ask((b"XTRIM", self._key, b"MINID", entry_id(first_kept)))
+            return True
+
+    async def bounds(self) -> Bounds | None:
+        async with self._using_link() as link:
+            stream = await look_at(link, self._key)
+            self._stream_exists = stream is not None
+        return None if stream is None else stream.bounds(Unpacker())
+
+    async def read(self, *, after: Revision) -> AsyncGenerator[Entry, None]:
+        """As the protocol says; a connection that was there is made again for `patience_s`."""
+        self._check_open()
+        reader = Reader(
+            Link(self._server, self._options.timeout_s),
+            self._key,
+            after,
+            block_s=self._options.block_s,
+            patience_s=self._options.patience_s,
+        )
+        self._readers.add(reader)
+        try:
+            async with aclosing(reader.entries()) as entries:
+                async for entry in entries:
+                    yield entry
+                    self._check_open()
+        except EventLogUnavailable:
+            self._check_open()
+            raise
+        finally:
+            self._readers.discard(reader)
+            await reader.close()
+        self._check_open()
+
+    async def aclose(self) -> None:
+        self._closed = True
+        for reader in tuple(self._readers):
+            await reader.close()
+        await self._link.close()
+
+    @asynccontextmanager
+    async def _using_link(self) -> AsyncIterator[Link]:
+        async with self._link_in_use:
+            self._check_open()
+            try:
+                yield self._link
+            except EventLogUnavailable:
+                self._check_open()
+                raise
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EventLogClosed
