@@ -24,6 +24,8 @@ class CacheLookup:
 
     def list(self, group: str, resource: str, namespace: str = "") -> list[Object]:
         store = self._store(group, resource)
+        if not len(store.cache):
+            return []  # most have no quotas or limit ranges, and every write asks
         prefix = store.prefix + namespace.encode() + b"/" if namespace else store.prefix
         return [store.decode(one.body) for one in store.cache.scan(prefix)]
 

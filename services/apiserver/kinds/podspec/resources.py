@@ -223,7 +223,7 @@ def validate_amount(name: str, text: str, path: str) -> Iterator[Cause]:
     amount = parse(text)
     if amount.sign < 0:
         yield field.invalid(path, text, NOT_NEGATIVE)
-    if amount.milli_value() % 1000 and is_extended(name):
+    if is_extended(name) and amount.milli_value() % 1000:
         yield field.invalid(path, text, NOT_INTEGER)
 
 
