@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import uvloop
 
+from services.apiserver import memory
 from services.apiserver.options import ApiServerOptions, OptionsError
 from services.apiserver.server import ApiServer
 from services.apiserver.stages.authentication import TokenFileError
@@ -23,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in str(error).splitlines():
             print(f"kubefan apiserver: {line}", file=sys.stderr)
         return 2
+    memory.bound_allocator()
     start_logging(options.verbosity)
     for warning in options.warnings:
         logging.getLogger("kubefan.apiserver").warning(warning)

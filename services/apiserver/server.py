@@ -8,7 +8,6 @@ handlers + stages ─▶ pipeline ─▶ uvicorn      handlers/, stages/, pipeli
 from __future__ import annotations
 
 import asyncio
-import gc
 import ipaddress
 import logging
 import socket
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import uvicorn
 
-from services.apiserver import bootstrap
+from services.apiserver import bootstrap, memory
 from services.apiserver.admission.defaults import admission_chain
 from services.apiserver.authorization import (
     MASTERS,
@@ -186,7 +185,7 @@ class ApiServer:
             await bootstrap.ensure(registry, lookup, self._addresses(port))
             repair = AllocationRepair(storage, allocators, etcd_prefix=options.etcd_prefix)
             background.append(tasks.create_task(repair.run(), name="repair of allocations"))
-            settle_memory()
+            memory.settle()
             log.info("serving", extra={"address": options.bind_address, "port": port})
             await http.serve(sockets=[listener])
             for task in background:
@@ -502,17 +501,6 @@ def bind(address: str, port: int) -> socket.socket:
         listener.close()
         raise OptionsError(f"--secure-port: {address}:{port}: {error.strerror}") from error
     return listener
-
-
-def settle_memory() -> None:
-    """Keep the garbage collector from walking what stays for good.
-
-    A full collection over the cache of 10 000 pods stalls the event loop for tens of
-    milliseconds, and finds nothing: cached objects do not form cycles.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 1_000)
 
 
 def name_of(prefix: bytes) -> str:
