@@ -1,7 +1,6 @@
-"""Syntax tree → closures; macros; evaluation within a budget.
+"""Syntax tree → closures.
 
-Source: github.com/google/cel-spec, doc/langdef.md; cel-go parser/macro.go, ext/
-{bindings,comprehensions,optional}.go.
+Source: github.com/google/cel-spec, doc/langdef.md; cel-go ext/bindings.go.
 """
 
 from __future__ import annotations
@@ -9,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from services.apiserver.cel.evaluation import (
+    Budget,
+    Evaluate,
+    Scope,
+    expect_optional,
+    item_at,
+    optional_at,
+    select,
+)
 from services.apiserver.cel.functions import FUNCTIONS, METHODS
+from services.apiserver.cel.macros import MACROS, OPERATORS
 from services.apiserver.cel.syntax import (
     Call,
     Ident,
@@ -24,19 +33,14 @@ from services.apiserver.cel.syntax import (
     parse,
 )
 from services.apiserver.cel.values import (
-    NONE,
     CelError,
     Opaque,
     Optional,
     Struct,
     TypeValue,
-    equal,
     no_overload,
     type_name,
 )
-
-STEPS = 200_000
-"""Calls and iterations that an evaluation may take: some 100 ms."""
 
 TYPES = {
     name: TypeValue(name)
@@ -63,36 +67,6 @@ TYPES = {
 }
 
 
-class Budget:
-    """The steps that are left to one or several evaluations."""
-
-    __slots__ = ("left",)
-
-    def __init__(self, steps: int = STEPS) -> None:
-        self.left = steps
-
-    def spend(self, steps: int) -> None:
-        self.left -= steps
-        if self.left < 0:
-            raise CelError("operation cancelled: actual cost limit exceeded")
-
-
-class _Scope:
-    """The variables of an evaluation; comprehensions make inner ones."""
-
-    __slots__ = ("budget", "variables")
-
-    def __init__(self, variables: dict[str, Any], budget: Budget) -> None:
-        self.variables = variables
-        self.budget = budget
-
-    def inner(self) -> _Scope:
-        return _Scope({**self.variables}, self.budget)
-
-
-Evaluate = Callable[[_Scope], Any]
-
-
 class Program:
     """A compiled expression."""
 
@@ -112,7 +86,7 @@ class Program:
             CelError: it has none.
         """
         try:
-            return self._evaluate(_Scope(dict(variables), budget or Budget()))
+            return self._evaluate(Scope(dict(variables), budget or Budget()))
         except RecursionError:
             raise CelError("the expression is nested too deeply") from None
 
@@ -166,7 +140,7 @@ class _Compiler:
         if name in self._variables:
             self.read.add(name)
 
-            def read(scope: _Scope) -> Any:
+            def read(scope: Scope) -> Any:
                 try:
                     return scope.variables[name]
                 except KeyError:
@@ -185,24 +159,24 @@ class _Compiler:
             return lambda scope: value
         operand, field = self.compile(node.operand, local), node.field
         if node.optional:
-            return lambda scope: _optional_at(operand(scope), field)
+            return lambda scope: optional_at(operand(scope), field)
 
-        def select(scope: _Scope) -> Any:
+        def read(scope: Scope) -> Any:
             found = operand(scope)
             if type(found) is dict:
                 try:
                     return found[field]
                 except KeyError:
                     raise CelError(f"no such key: {field}") from None
-            return _select(found, field)
+            return select(found, field)
 
-        return select
+        return read
 
     def _index(self, node: Index, local: frozenset[str]) -> Evaluate:
         operand, index = self.compile(node.operand, local), self.compile(node.index, local)
         if node.optional:
-            return lambda scope: _optional_at(operand(scope), index(scope))
-        return lambda scope: _at(operand(scope), index(scope))
+            return lambda scope: optional_at(operand(scope), index(scope))
+        return lambda scope: item_at(operand(scope), index(scope))
 
     def _list(self, items: tuple[tuple[Node, bool], ...], local: frozenset[str]) -> Evaluate:
         compiled = [(self.compile(item, local), optional) for item, optional in items]
@@ -210,13 +184,13 @@ class _Compiler:
             plain = [item for item, _ in compiled]
             return lambda scope: [item(scope) for item in plain]
 
-        def make(scope: _Scope) -> Any:
+        def make(scope: Scope) -> Any:
             out = []
             for item, optional in compiled:
                 value = item(scope)
                 if not optional:
                     out.append(value)
-                elif _optional(value).present:
+                elif expect_optional(value).present:
                     out.append(value.value)
             return out
 
@@ -228,14 +202,14 @@ class _Compiler:
             for key, value, optional in entries
         ]
 
-        def make(scope: _Scope) -> Any:
+        def make(scope: Scope) -> Any:
             out: dict[Any, Any] = {}
             for key, value, optional in compiled:
                 name, made = key(scope), value(scope)
                 if not isinstance(name, (str, int)):
                     raise CelError(f"unsupported key type: {type_name(name)}")
                 if optional:
-                    if not _optional(made).present:
+                    if not expect_optional(made).present:
                         continue
                     made = made.value
                 if name in out:
@@ -251,12 +225,12 @@ class _Compiler:
             (field, self.compile(value, local), optional) for field, value, optional in node.fields
         ]
 
-        def make(scope: _Scope) -> Any:
+        def make(scope: Scope) -> Any:
             out = {}
             for field, value, optional in compiled:
                 made = value(scope)
                 if optional:
-                    if not _optional(made).present:
+                    if not expect_optional(made).present:
                         continue
                     made = made.value
                 out[field] = made
@@ -271,13 +245,13 @@ class _Compiler:
         if target is None:
             if name == "has":
                 return self._has(args, local)
-            special = _SPECIAL.get(name)
+            special = OPERATORS.get(name)
             if special is not None:
                 return special(*(self.compile(one, local) for one in args))
             return self._function(name, args, local)
         if isinstance(target, Ident) and target.name == "cel" and name == "bind":
             return self._bind(args, local)
-        macro = _MACROS.get((name, len(args)))
+        macro = MACROS.get((name, len(args)))
         if macro is not None and (all(isinstance(one, Ident) for one in args[: macro[0]])):
             return self._comprehension(name, macro[0], macro[1], node, local)
         qualified = _dotted(Select(target, name))
@@ -293,7 +267,7 @@ class _Compiler:
             raise ParseError(f"undeclared reference to '{name}' (in container '')")
         compiled = [self.compile(one, local) for one in args]
 
-        def call(scope: _Scope) -> Any:
+        def call(scope: Scope) -> Any:
             values = [one(scope) for one in compiled]
             scope.budget.spend(_cost(values))
             return _apply(function, name, values)
@@ -307,7 +281,7 @@ class _Compiler:
         compiled = [self.compile(one, local) for one in args]
         function = METHODS.get(name)
 
-        def call(scope: _Scope) -> Any:
+        def call(scope: Scope) -> Any:
             values = [receiver(scope), *(one(scope) for one in compiled)]
             scope.budget.spend(_cost(values))
             if isinstance(values[0], Opaque):
@@ -323,7 +297,7 @@ class _Compiler:
             raise ParseError("invalid argument to has() macro")
         operand, field = self.compile(args[0].operand, local), args[0].field
 
-        def has(scope: _Scope) -> bool:
+        def has(scope: Scope) -> bool:
             found = operand(scope)
             if isinstance(found, Optional):
                 found = found.value if found.present else {}
@@ -341,7 +315,7 @@ class _Compiler:
         name, value = args[0].name, self.compile(args[1], local)
         body = self.compile(args[2], local | {name})
 
-        def bind(scope: _Scope) -> Any:
+        def bind(scope: Scope) -> Any:
             inner = scope.inner()
             inner.variables[name] = value(scope)
             return body(inner)
@@ -361,65 +335,6 @@ class _Compiler:
         source = self.compile(node.target, local)
         bodies = [self.compile(one, local | set(names)) for one in node.args[count:]]
         return make(source, names, bodies)
-
-
-# -- access --------------------------------------------------------------------------
-
-
-def _select(found: Any, field: str) -> Any:
-    if isinstance(found, dict):
-        if field in found:
-            return found[field]
-        raise CelError(f"no such key: {field}")
-    if isinstance(found, Struct):
-        if field in found.fields:
-            return found.fields[field]
-        raise CelError(f"no such field: {field}")
-    if isinstance(found, Optional):
-        return _optional_at(found, field)
-    if isinstance(found, Opaque):
-        return found.call(field, ())
-    raise CelError(f"no such overload: {type_name(found)}.{field}")
-
-
-def _at(found: Any, index: Any) -> Any:
-    if isinstance(found, list):
-        if isinstance(index, float) and index.is_integer():
-            index = int(index)
-        if not isinstance(index, int) or isinstance(index, bool):
-            raise no_overload("_[_]")
-        if not 0 <= index < len(found):
-            raise CelError(f"index out of bounds: {index}")
-        return found[index]
-    if isinstance(found, dict):
-        if isinstance(index, (str, int, float)) and index in found:
-            return found[index]
-        raise CelError(f"no such key: {index}")
-    if isinstance(found, Optional):
-        return _optional_at(found, index)
-    raise no_overload("_[_]")
-
-
-def _optional_at(found: Any, index: Any) -> Optional:
-    if isinstance(found, Optional):
-        if not found.present:
-            return NONE
-        found = found.value
-    if isinstance(found, Struct):
-        found = found.fields
-    if isinstance(found, Mapping):
-        return Optional(True, found[index]) if index in found else NONE
-    if isinstance(found, list) and isinstance(index, int):
-        return Optional(True, found[index]) if 0 <= index < len(found) else NONE
-    if found is None:
-        return NONE
-    raise no_overload("_?._")
-
-
-def _optional(value: Any) -> Optional:
-    if isinstance(value, Optional):
-        return value
-    raise CelError(f"expected an optional value, not {type_name(value)}")
 
 
 def _dotted(node: Node) -> str:
@@ -448,208 +363,3 @@ def _apply(function: Callable[..., Any], name: str, values: list[Any]) -> Any:
         raise no_overload(f"{name}({', '.join(map(type_name, values))})") from None
     except (ValueError, OverflowError, ArithmeticError, LookupError) as error:
         raise CelError(str(error) or name) from None
-
-
-# -- logic ---------------------------------------------------------------------------
-
-
-def _and(left: Evaluate, right: Evaluate) -> Evaluate:
-    return _short_circuit(left, right, decides=False)
-
-
-def _or(left: Evaluate, right: Evaluate) -> Evaluate:
-    return _short_circuit(left, right, decides=True)
-
-
-def _short_circuit(left: Evaluate, right: Evaluate, *, decides: bool) -> Evaluate:
-    """One side that decides makes up for an error of the other."""
-
-    def evaluate(scope: _Scope) -> bool:
-        failed: CelError | None = None
-        try:
-            if _boolean(left(scope)) is decides:
-                return decides
-        except CelError as error:
-            failed = error
-        if _boolean(right(scope)) is decides:
-            return decides
-        if failed is not None:
-            raise failed
-        return not decides
-
-    return evaluate
-
-
-def _boolean(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise CelError(f"no such overload: expected bool, not {type_name(value)}")
-
-
-def _choose(condition: Evaluate, chosen: Evaluate, other: Evaluate) -> Evaluate:
-    return lambda scope: (chosen if _boolean(condition(scope)) else other)(scope)
-
-
-def _not(operand: Evaluate) -> Evaluate:
-    return lambda scope: not _boolean(operand(scope))
-
-
-def _equal(left: Evaluate, right: Evaluate) -> Evaluate:
-    return lambda scope: equal(left(scope), right(scope))
-
-
-def _differ(left: Evaluate, right: Evaluate) -> Evaluate:
-    return lambda scope: not equal(left(scope), right(scope))
-
-
-_SPECIAL: dict[str, Callable[..., Evaluate]] = {
-    "_&&_": _and,
-    "_||_": _or,
-    "_?_:_": _choose,
-    "!_": _not,
-    "_==_": _equal,
-    "_!=_": _differ,
-}
-
-
-# -- macros --------------------------------------------------------------------------
-
-
-def _iterated(source: Any, count: int) -> Iterable[tuple[Any, ...]]:
-    """Yield what the variables of a comprehension stand for, one tuple a round."""
-    if isinstance(source, list):
-        return enumerate(source) if count == 2 else ((one,) for one in source)
-    if isinstance(source, dict):
-        return source.items() if count == 2 else ((key,) for key in source)
-    raise CelError(f"expression of type {type_name(source)} cannot be range of a comprehension")
-
-
-def _rounds(source: Evaluate, names: list[str], scope: _Scope) -> Iterable[_Scope]:
-    """Set the variables for each round in one inner scope."""
-    inner = scope.inner()
-    variables, spend = inner.variables, scope.budget.spend
-    for values in _iterated(source(scope), len(names)):
-        spend(1)
-        for name, value in zip(names, values, strict=True):
-            variables[name] = value
-        yield inner
-
-
-def _all(source: Evaluate, names: list[str], bodies: list[Evaluate]) -> Evaluate:
-    return _quantified(source, names, bodies[0], decides=False)
-
-
-def _exists(source: Evaluate, names: list[str], bodies: list[Evaluate]) -> Evaluate:
-    return _quantified(source, names, bodies[0], decides=True)
-
-
-def _quantified(source: Evaluate, names: list[str], body: Evaluate, *, decides: bool) -> Evaluate:
-    """all and exists: one round that decides makes up for errors of others."""
-
-    def evaluate(scope: _Scope) -> bool:
-        failed: CelError | None = None
-        for inner in _rounds(source, names, scope):
-            try:
-                if _boolean(body(inner)) is decides:
-                    return decides
-            except CelError as error:
-                if scope.budget.left < 0:
-                    raise
-                failed = error
-        if failed is not None:
-            raise failed
-        return not decides
-
-    return evaluate
-
-
-def _exists_one(source: Evaluate, names: list[str], bodies: list[Evaluate]) -> Evaluate:
-    body = bodies[0]
-
-    def evaluate(scope: _Scope) -> bool:
-        return sum(_boolean(body(inner)) for inner in _rounds(source, names, scope)) == 1
-
-    return evaluate
-
-
-def _filter(source: Evaluate, names: list[str], bodies: list[Evaluate]) -> Evaluate:
-    body = bodies[0]
-
-    def evaluate(scope: _Scope) -> list[Any]:
-        return [
-            inner.variables[names[0]]
-            for inner in _rounds(source, names, scope)
-            if _boolean(body(inner))
-        ]
-
-    return evaluate
-
-
-def _transform(source: Evaluate, names: list[str], bodies: list[Evaluate]) -> Evaluate:
-    """map and transformList, with or without a filter before the transformation."""
-    *conditions, body = bodies
-
-    def evaluate(scope: _Scope) -> list[Any]:
-        return [
-            body(inner)
-            for inner in _rounds(source, names, scope)
-            if all(_boolean(one(inner)) for one in conditions)
-        ]
-
-    return evaluate
-
-
-def _transform_map(source: Evaluate, names: list[str], bodies: list[Evaluate]) -> Evaluate:
-    *conditions, body = bodies
-
-    def evaluate(scope: _Scope) -> dict[Any, Any]:
-        return {
-            inner.variables[names[0]]: body(inner)
-            for inner in _rounds(source, names, scope)
-            if all(_boolean(one(inner)) for one in conditions)
-        }
-
-    return evaluate
-
-
-def _opt_map(source: Evaluate, names: list[str], bodies: list[Evaluate]) -> Evaluate:
-    return _optional_transform(source, names, lambda inner: Optional(True, bodies[0](inner)))
-
-
-def _opt_flat_map(source: Evaluate, names: list[str], bodies: list[Evaluate]) -> Evaluate:
-    return _optional_transform(source, names, lambda inner: _optional(bodies[0](inner)))
-
-
-def _optional_transform(
-    source: Evaluate, names: list[str], body: Callable[[_Scope], Optional]
-) -> Evaluate:
-    def evaluate(scope: _Scope) -> Optional:
-        found = _optional(source(scope))
-        if not found.present:
-            return NONE
-        inner = scope.inner()
-        inner.variables[names[0]] = found.value
-        return body(inner)
-
-    return evaluate
-
-
-_MACROS: dict[tuple[str, int], tuple[int, Callable[..., Evaluate]]] = {
-    ("all", 2): (1, _all),
-    ("exists", 2): (1, _exists),
-    ("exists_one", 2): (1, _exists_one),
-    ("existsOne", 2): (1, _exists_one),
-    ("filter", 2): (1, _filter),
-    ("map", 2): (1, _transform),
-    ("map", 3): (1, _transform),
-    ("all", 3): (2, _all),
-    ("exists", 3): (2, _exists),
-    ("existsOne", 3): (2, _exists_one),
-    ("transformList", 3): (2, _transform),
-    ("transformList", 4): (2, _transform),
-    ("transformMap", 3): (2, _transform_map),
-    ("transformMap", 4): (2, _transform_map),
-    ("optMap", 2): (1, _opt_map),
-    ("optFlatMap", 2): (1, _opt_flat_map),
-}
-"""(name, arguments) → how many of them are variables, and what to make of the rest."""
