@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -41,6 +42,8 @@ class Reader:
         self._patience_s = patience_s
         self._count = FIRST_ANSWER_ENTRIES
         self._unpacker = Unpacker()
+        self._now = asyncio.get_running_loop().time
+        self._reached_at = -math.inf
         self._closed = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -62,17 +65,19 @@ class Reader:
                 yield entry
 
     async def _answers(self) -> AsyncGenerator[list[Any], None]:
-        """Yield Redis' answers, and connect again for `patience_s` if there has been one."""
-        time = asyncio.get_running_loop().time
-        answered_at: float | None = None
+        """Yield Redis' answers; once it has been reached, connect again for `patience_s`."""
         failures = 0
         while not self._closed.is_set():
             try:
+                if not self.link.is_connected:
+                    await self._check_nothing_is_lost()
+                    self._reached_at = self._now()
+                    continue  # it may have been closed while it was connecting
                 rows = await self._next_rows()
             except EventLogUnavailable as error:
                 if self._closed.is_set():
                     return
-                if answered_at is None or time() - answered_at >= self._patience_s:
+                if self._now() - self._reached_at >= self._patience_s:
                     raise
                 failures += 1
                 if failures == 1:
@@ -81,17 +86,10 @@ class Reader:
                 continue
             failures = 0
             yield rows
-            answered_at = time()
+            self._reached_at = self._now()
 
     async def _next_rows(self) -> list[Any]:
-        """Return what is behind the position; nothing if nothing comes for a while.
-
-        Raises:
-            Trimmed: there was something, which is gone.
-        """
-        await self.link.connect()
-        if self._closed.is_set():  # while it was connecting
-            return []
+        """Return what is behind the position; nothing if nothing comes for a while."""
         block_ms = max(int(self._block_s * 1000), 1)  # 0 would be for ever
         options = (b"COUNT", self._count, b"BLOCK", block_ms)
         position = entry_id(self.position)
@@ -99,15 +97,19 @@ class Reader:
             (b"XREAD", *options, b"STREAMS", self._key, position), wait_s=self._block_s
         )
         if answer is None:
-            stream = await look_at(self.link, self._key)
-            if stream is not None and stream.lacks_what_follows(self.position):
-                raise Trimmed(self.position, stream.last_id)
+            await self._check_nothing_is_lost()
             return []
         rows: list[Any] = answer[0][1]
         size_bytes = sum(len(fields[-1]) for _, fields in rows)
         wanted = ANSWER_BYTES * len(rows) // max(size_bytes, 1)
         self._count = min(max(wanted, 1), MAX_ANSWER_ENTRIES)
         return rows
+
+    async def _check_nothing_is_lost(self) -> None:
+        """Raises Trimmed if XREAD would wait although there was something to read."""
+        stream = await look_at(self.link, self._key)
+        if stream is not None and stream.lacks_what_follows(self.position):
+            raise Trimmed(self.position, stream.last_id)
 
     async def _gap_before(self, entry: Entry) -> Hole | Trimmed:
         stream = await look_at(self.link, self._key)
