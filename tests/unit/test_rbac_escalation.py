@@ -120,7 +120,7 @@ def test_a_stronger_role_may_not_be_bound_without_the_verb_bind() -> None:
 def test_a_role_that_is_not_there_may_be_bound_with_the_verb_bind_alone() -> None:
     with pytest.raises(NotFound) as refused:
         write(world(), to_bob("unborn"))
-    assert refused.value.details["kind"] == "rolebindings"
+    assert refused.value.details == {"name": "unborn", "group": GROUP, "kind": "rolebindings"}
     write(world(rule("bind", "roles", group=GROUP, names="unborn")), to_bob("unborn"))
 
 
