@@ -43,6 +43,7 @@ from services.apiserver.codec import codec_for
 from services.apiserver.customresources.registrar import Registrar
 from services.apiserver.discovery import Discovery
 from services.apiserver.eventflow import Compaction, EventFlow, extractor_for, open_storage
+from services.apiserver.flowschemastatus import FlowSchemaStatus
 from services.apiserver.handlers.componentstatus import ComponentStatuses
 from services.apiserver.handlers.dispatch import Dispatch
 from services.apiserver.handlers.podactions import PodActions
@@ -183,6 +184,8 @@ class ApiServer:
                 )
                 await registrar.ready.wait()
             await bootstrap.ensure(registry, lookup, self._addresses(port))
+            flow_schemas = FlowSchemaStatus(registry, lookup)
+            background.append(tasks.create_task(flow_schemas.run(), name="flow schema status"))
             repair = AllocationRepair(storage, allocators, etcd_prefix=options.etcd_prefix)
             background.append(tasks.create_task(repair.run(), name="repair of allocations"))
             memory.settle()
