@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping
 
 from services.apiserver.errors import BadRequest, Cause
 from services.apiserver.kinds.podowners import (
+    PodOwnerStatus,
     PodOwnerStrategy,
     at_most_100_percent,
-    immutable,
     non_negative,
-    not_decremented,
     number_or_percent,
     plain_number,
     validate_restarts_always,
@@ -24,7 +23,6 @@ from services.apiserver.kinds.podowners import (
 from services.apiserver.kinds.podspec.spec import validate_template
 from services.apiserver.registry.strategy import (
     Object,
-    StatusSubresource,
     UpdateSubresource,
     WriteContext,
 )
@@ -67,44 +65,29 @@ class DaemonSetStrategy(PodOwnerStrategy):
         moved = obj["spec"]["template"] != old["spec"]["template"]
         _set_template_generation(obj, _template_generation(old) + moved)
 
-    def validate_create(self, ctx: WriteContext, obj: Object) -> list[Cause]:
-        return list(_validate_spec(obj["spec"]))
-
-    def validate_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[Cause]:
-        if obj["spec"] == old["spec"]:
-            return []
-        return [
-            *_validate_spec(obj["spec"], old["spec"]),
-            *immutable(obj["spec"], old["spec"], "selector"),
-        ]
+    def validate_spec(self, spec: Object, old: Object | None) -> Iterator[Cause]:
+        return _validate_spec(spec, old)
 
     def subresources(self) -> Mapping[str, UpdateSubresource]:
         return {"status": DaemonSetStatus(self)}
 
 
-class DaemonSetStatus(StatusSubresource):
+class DaemonSetStatus(PodOwnerStatus):
+    numbers = (
+        "currentNumberScheduled",
+        "numberMisscheduled",
+        "desiredNumberScheduled",
+        "numberReady",
+        "observedGeneration",
+        "updatedNumberScheduled",
+        "numberAvailable",
+        "numberUnavailable",
+        "collisionCount",
+    )
+
     def prepare_for_update(self, ctx: WriteContext, obj: Object, old: Object) -> None:
         super().prepare_for_update(ctx, obj, old)
         _set_template_generation(obj, _template_generation(old))
-
-    def validate_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[Cause]:
-        status = obj.get("status", {})
-        return [
-            *non_negative(
-                status,
-                "status",
-                "currentNumberScheduled",
-                "numberMisscheduled",
-                "desiredNumberScheduled",
-                "numberReady",
-                "observedGeneration",
-                "updatedNumberScheduled",
-                "numberAvailable",
-                "numberUnavailable",
-                "collisionCount",
-            ),
-            *not_decremented(status, old.get("status", {})),
-        ]
 
 
 def _template_generation(obj: Object) -> int:

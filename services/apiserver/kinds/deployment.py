@@ -10,20 +10,17 @@ from collections.abc import Iterator, Mapping
 
 from services.apiserver.errors import Cause
 from services.apiserver.kinds.podowners import (
+    PodOwnerStatus,
     PodOwnerStrategy,
     at_most_100_percent,
     fill,
-    immutable,
     non_negative,
-    not_above_replicas,
-    not_decremented,
     number_or_percent,
     plain_number,
     validate_selected_template,
 )
 from services.apiserver.registry.strategy import (
     Object,
-    StatusSubresource,
     UpdateSubresource,
     WriteContext,
     keep,
@@ -53,44 +50,29 @@ class DeploymentStrategy(PodOwnerStrategy):
             obj["metadata"].get("annotations") != old["metadata"].get("annotations")
         )
 
-    def validate_create(self, ctx: WriteContext, obj: Object) -> list[Cause]:
-        return list(_validate_spec(obj["spec"]))
-
-    def validate_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[Cause]:
-        if obj["spec"] == old["spec"]:
-            return []
-        return [
-            *_validate_spec(obj["spec"], old["spec"]),
-            *immutable(obj["spec"], old["spec"], "selector"),
-        ]
+    def validate_spec(self, spec: Object, old: Object | None) -> Iterator[Cause]:
+        return _validate_spec(spec, old)
 
     def subresources(self) -> Mapping[str, UpdateSubresource]:
         return {"status": DeploymentStatus(self)}
 
 
-class DeploymentStatus(StatusSubresource):
+class DeploymentStatus(PodOwnerStatus):
+    numbers = (
+        "observedGeneration",
+        "replicas",
+        "updatedReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "unavailableReplicas",
+        "terminatingReplicas",
+        "collisionCount",
+    )
+    parts = ("updatedReplicas", "readyReplicas", "availableReplicas")
+
     def prepare_for_update(self, ctx: WriteContext, obj: Object, old: Object) -> None:
         super().prepare_for_update(ctx, obj, old)
         keep(obj["metadata"], old["metadata"], "labels")
-
-    def validate_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[Cause]:
-        status = obj.get("status", {})
-        return [
-            *non_negative(
-                status,
-                "status",
-                "observedGeneration",
-                "replicas",
-                "updatedReplicas",
-                "readyReplicas",
-                "availableReplicas",
-                "unavailableReplicas",
-                "terminatingReplicas",
-                "collisionCount",
-            ),
-            *not_above_replicas(status, "updatedReplicas", "readyReplicas", "availableReplicas"),
-            *not_decremented(status, old.get("status", {})),
-        ]
 
 
 def _validate_spec(spec: Object, old: Object | None = None) -> Iterator[Cause]:

@@ -13,7 +13,12 @@ from services.apiserver.errors import Cause
 from services.apiserver.kinds.podspec import defaults, prepare
 from services.apiserver.kinds.podspec.spec import validate_template
 from services.apiserver.kinds.podspec.warnings import spec_warnings
-from services.apiserver.registry.strategy import Object, Strategy, WriteContext
+from services.apiserver.registry.strategy import (
+    Object,
+    StatusSubresource,
+    Strategy,
+    WriteContext,
+)
 from services.apiserver.validation import field, names
 from services.apiserver.validation.metadata import validate_label_selector
 from services.apiserver.values import intorstring
@@ -32,6 +37,12 @@ class PodOwnerStrategy(Strategy):
     """Fields of the status that are there, as 0, from the beginning."""
     names_pods = False
     """Pods are named after the object, so a name that is no DNS label deserves a warning."""
+    fixed: tuple[str, ...] = ("selector",)
+    """Fields of the spec that never change."""
+
+    def validate_spec(self, spec: Object, old: Object | None) -> Iterator[Cause]:
+        """Check the spec; `old` is the one before, None at creation."""
+        return iter(())
 
     def default(self, obj: Object) -> None:
         defaults.default_template(obj.setdefault("spec", {}).setdefault("template", {}))
@@ -44,6 +55,18 @@ class PodOwnerStrategy(Strategy):
     def prepare_for_update(self, ctx: WriteContext, obj: Object, old: Object) -> None:
         self._drop_disabled_fields(obj)
         super().prepare_for_update(ctx, obj, old)
+
+    def validate_create(self, ctx: WriteContext, obj: Object) -> list[Cause]:
+        return list(self.validate_spec(obj["spec"], None))
+
+    def validate_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[Cause]:
+        spec, before = obj["spec"], old["spec"]
+        if spec == before:
+            return []
+        found = list(self.validate_spec(spec, before))
+        for name in self.fixed:
+            found += immutable(spec, before, name)
+        return found
 
     def warn_on_create(self, ctx: WriteContext, obj: Object) -> list[str]:
         found = [name_warning(obj)] if self.names_pods and has_odd_name(obj) else []
@@ -59,6 +82,23 @@ class PodOwnerStrategy(Strategy):
         template = obj["spec"].get("template")
         if template:
             prepare.drop_disabled_fields(template["spec"])
+
+
+class PodOwnerStatus(StatusSubresource):
+    """/status of a kind that counts its pods."""
+
+    numbers: tuple[str, ...] = ()
+    """Fields that must not be negative, in the order of their errors."""
+    parts: tuple[str, ...] = ()
+    """Fields that must not be above `replicas`."""
+
+    def validate_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[Cause]:
+        status = obj.get("status", {})
+        return [
+            *non_negative(status, "status", *self.numbers),
+            *not_above_replicas(status, *self.parts),
+            *not_decremented(status, old.get("status", {})),
+        ]
 
 
 def has_odd_name(obj: Object) -> bool:

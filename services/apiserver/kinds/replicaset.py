@@ -10,17 +10,14 @@ from collections.abc import Iterator, Mapping
 
 from services.apiserver.errors import Cause
 from services.apiserver.kinds.podowners import (
+    PodOwnerStatus,
     PodOwnerStrategy,
-    immutable,
     non_negative,
-    not_above_replicas,
     validate_selected_template,
 )
 from services.apiserver.registry.strategy import (
     Object,
-    StatusSubresource,
     UpdateSubresource,
-    WriteContext,
 )
 
 
@@ -32,39 +29,23 @@ class ReplicaSetStrategy(PodOwnerStrategy):
         super().default(obj)
         obj["spec"].setdefault("replicas", 1)
 
-    def validate_create(self, ctx: WriteContext, obj: Object) -> list[Cause]:
-        return list(_validate_spec(obj["spec"]))
-
-    def validate_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[Cause]:
-        if obj["spec"] == old["spec"]:
-            return []
-        return [
-            *_validate_spec(obj["spec"], old["spec"]),
-            *immutable(obj["spec"], old["spec"], "selector"),
-        ]
+    def validate_spec(self, spec: Object, old: Object | None) -> Iterator[Cause]:
+        return _validate_spec(spec, old)
 
     def subresources(self) -> Mapping[str, UpdateSubresource]:
         return {"status": ReplicaSetStatus(self)}
 
 
-class ReplicaSetStatus(StatusSubresource):
-    def validate_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[Cause]:
-        status = obj.get("status", {})
-        return [
-            *non_negative(
-                status,
-                "status",
-                "replicas",
-                "fullyLabeledReplicas",
-                "readyReplicas",
-                "availableReplicas",
-                "terminatingReplicas",
-                "observedGeneration",
-            ),
-            *not_above_replicas(
-                status, "fullyLabeledReplicas", "readyReplicas", "availableReplicas"
-            ),
-        ]
+class ReplicaSetStatus(PodOwnerStatus):
+    numbers = (
+        "replicas",
+        "fullyLabeledReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "terminatingReplicas",
+        "observedGeneration",
+    )
+    parts = ("fullyLabeledReplicas", "readyReplicas", "availableReplicas")
 
 
 def _validate_spec(spec: Object, old: Object | None = None) -> Iterator[Cause]:

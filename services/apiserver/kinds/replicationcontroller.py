@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 
 from services.apiserver.errors import Cause
 from services.apiserver.kinds.podowners import (
+    PodOwnerStatus,
     PodOwnerStrategy,
     non_negative,
-    not_above_replicas,
     validate_restarts_always,
     validate_template_labels,
 )
@@ -21,9 +21,7 @@ from services.apiserver.kinds.podspec.spec import validate_template
 from services.apiserver.registry.strategy import (
     GarbageCollection,
     Object,
-    StatusSubresource,
     UpdateSubresource,
-    WriteContext,
 )
 from services.apiserver.validation import field
 
@@ -31,6 +29,7 @@ from services.apiserver.validation import field
 class ReplicationControllerStrategy(PodOwnerStrategy):
     names_pods = True
     counters = ("replicas",)
+    fixed = ()
     default_garbage_collection: GarbageCollection = "orphan"
 
     def default(self, obj: Object) -> None:
@@ -46,35 +45,22 @@ class ReplicationControllerStrategy(PodOwnerStrategy):
             defaults.default_template(template)
         spec.setdefault("replicas", 1)
 
-    def validate_create(self, ctx: WriteContext, obj: Object) -> list[Cause]:
-        return list(_validate_spec(obj["spec"]))
-
-    def validate_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[Cause]:
-        if obj["spec"] == old["spec"]:
-            return []
-        return list(_validate_spec(obj["spec"]))
+    def validate_spec(self, spec: Object, old: Object | None) -> Iterator[Cause]:
+        return _validate_spec(spec)
 
     def subresources(self) -> Mapping[str, UpdateSubresource]:
         return {"status": ReplicationControllerStatus(self)}
 
 
-class ReplicationControllerStatus(StatusSubresource):
-    def validate_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[Cause]:
-        status = obj.get("status", {})
-        return [
-            *non_negative(
-                status,
-                "status",
-                "replicas",
-                "fullyLabeledReplicas",
-                "readyReplicas",
-                "availableReplicas",
-                "observedGeneration",
-            ),
-            *not_above_replicas(
-                status, "fullyLabeledReplicas", "readyReplicas", "availableReplicas"
-            ),
-        ]
+class ReplicationControllerStatus(PodOwnerStatus):
+    numbers = (
+        "replicas",
+        "fullyLabeledReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "observedGeneration",
+    )
+    parts = ("fullyLabeledReplicas", "readyReplicas", "availableReplicas")
 
 
 def _validate_spec(spec: Object) -> Iterator[Cause]:

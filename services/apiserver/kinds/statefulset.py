@@ -10,11 +10,10 @@ from collections.abc import Iterator, Mapping
 
 from services.apiserver.errors import Cause
 from services.apiserver.kinds.podowners import (
+    PodOwnerStatus,
     PodOwnerStrategy,
     fill,
     non_negative,
-    not_above_replicas,
-    not_decremented,
     validate_selected_template,
 )
 from services.apiserver.kinds.podspec.defaults import default_claim_spec
@@ -22,7 +21,6 @@ from services.apiserver.kinds.podspec.volumeclaims import validate_claim_spec
 from services.apiserver.kinds.podspec.warnings import claim_warnings
 from services.apiserver.registry.strategy import (
     Object,
-    StatusSubresource,
     UpdateSubresource,
     WriteContext,
     keep,
@@ -43,6 +41,7 @@ _CHANGEABLE = (
 
 
 class StatefulSetStrategy(PodOwnerStrategy):
+    fixed = ()
     counters = ("replicas", "availableReplicas")
 
     def default(self, obj: Object) -> None:
@@ -84,14 +83,12 @@ class StatefulSetStrategy(PodOwnerStrategy):
     def validate_name(self, name: str) -> list[str]:
         return dns1123_label(name)
 
-    def validate_create(self, ctx: WriteContext, obj: Object) -> list[Cause]:
-        return list(_validate_spec(obj["spec"]))
+    def validate_spec(self, spec: Object, old: Object | None) -> Iterator[Cause]:
+        return _validate_spec(spec, old)
 
     def validate_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[Cause]:
+        causes = super().validate_update(ctx, obj, old)
         spec, old_spec = obj["spec"], old["spec"]
-        if spec == old_spec:
-            return []
-        causes = list(_validate_spec(spec, old_spec))
         fixed = dict(spec)
         keep(fixed, old_spec, *_CHANGEABLE)
         if fixed != old_spec:
@@ -115,26 +112,17 @@ class StatefulSetStrategy(PodOwnerStrategy):
         return {"status": StatefulSetStatus(self)}
 
 
-class StatefulSetStatus(StatusSubresource):
-    def validate_update(self, ctx: WriteContext, obj: Object, old: Object) -> list[Cause]:
-        status = obj.get("status", {})
-        return [
-            *non_negative(
-                status,
-                "status",
-                "replicas",
-                "readyReplicas",
-                "currentReplicas",
-                "updatedReplicas",
-                "availableReplicas",
-                "observedGeneration",
-                "collisionCount",
-            ),
-            *not_above_replicas(
-                status, "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"
-            ),
-            *not_decremented(status, old.get("status", {})),
-        ]
+class StatefulSetStatus(PodOwnerStatus):
+    numbers = (
+        "replicas",
+        "readyReplicas",
+        "currentReplicas",
+        "updatedReplicas",
+        "availableReplicas",
+        "observedGeneration",
+        "collisionCount",
+    )
+    parts = ("readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas")
 
 
 def _drop_max_unavailable(obj: Object) -> None:
