@@ -15,7 +15,7 @@ from services.apiserver.discovery import (
     storage_version_hash,
 )
 from services.apiserver.discovery.accept import parse_accept
-from services.apiserver.discovery.protobuf import encode_document, varint
+from services.apiserver.discovery.protobuf import encode_document
 from services.apiserver.errors import ApiError, MethodNotSupported, NotAcceptable, NotFound
 from shared.resources import (
     GroupVersionKind,
@@ -313,10 +313,6 @@ def test_protobuf_nests_the_verbs_of_a_resource() -> None:
     resource = {"name": "x", "namespaced": True, "kind": "X", "verbs": ["get"]}
     document = {"kind": "APIResourceList", "groupVersion": "v1", "resources": [resource]}
     assert b"\x0a\x01x\x10\x01\x1a\x01X\x22\x05\x0a\x03get" in encode_document(document)
-
-
-def test_numbers_take_seven_bits_a_byte() -> None:
-    assert [varint(n) for n in (0, 127, 128, 300)] == [b"\x00", b"\x7f", b"\x80\x01", b"\xac\x02"]
 
 
 def test_accept_clauses_come_by_quality_then_precision() -> None:

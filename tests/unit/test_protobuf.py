@@ -12,7 +12,7 @@ from services.apiserver.codec.builtin import UnknownKindError
 from services.apiserver.codec.facts import META, definitions
 from services.apiserver.codec.protobufdecode import message as reader_of
 from services.apiserver.codec.protobufencode import message as writer_of
-from services.apiserver.codec.protobufwire import Malformed, chunk
+from services.apiserver.codec.protobufwire import Malformed, chunk, varint
 from services.apiserver.errors import BadRequest
 
 CORE = "io.k8s.api.core.v1"
@@ -385,3 +385,7 @@ def test_an_event_of_a_watch_is_a_frame_around_an_object_in_its_envelope() -> No
     assert (
         protobuf.watch_frame("ADDED", CONFIG_MAP_BYTES) == b"\0\0\0" + bytes([len(event)]) + event
     )
+
+
+def test_numbers_take_seven_bits_a_byte() -> None:
+    assert [varint(n) for n in (0, 127, 128, 300)] == [b"\x00", b"\x7f", b"\x80\x01", b"\xac\x02"]

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from services.apiserver.codec.protobufwire import VARINT, chunk, tag_of
+
 MAGIC = b"k8s\x00"
-_VARINT, _BYTES = 0, 2
 
 Message = Mapping[str, tuple[int, "Message | None"]]
 """JSON field → its number and, for a field that holds messages, their fields."""
@@ -78,7 +79,7 @@ def encode_document(document: Mapping[str, Any]) -> bytes:
     type_meta = _text(1, document.get("apiVersion", "")) + _text(2, kind)
     raw = _message(document, MESSAGES[kind])
     empty_encoding_and_type = _text(3, "") + _text(4, "")
-    return MAGIC + _chunk(1, type_meta) + _chunk(2, raw) + empty_encoding_and_type
+    return MAGIC + chunk(1, type_meta) + chunk(2, raw) + empty_encoding_and_type
 
 
 def _message(value: Mapping[str, Any], fields: Message) -> bytes:
@@ -91,27 +92,13 @@ def _message(value: Mapping[str, Any], fields: Message) -> bytes:
             content = {"items": content}
         for item in content if isinstance(content, list) else [content]:
             if isinstance(item, bool):
-                out += bytes((number << 3 | _VARINT, item))
+                out += bytes((tag_of(number, VARINT), item))
             elif fields_of_it is None:
                 out += _text(number, item)
             else:
-                out += _chunk(number, _message(item, fields_of_it))
+                out += chunk(number, _message(item, fields_of_it))
     return bytes(out)
 
 
 def _text(number: int, text: str) -> bytes:
-    return _chunk(number, text.encode())
-
-
-def _chunk(number: int, data: bytes) -> bytes:
-    return varint(number << 3 | _BYTES) + varint(len(data)) + data
-
-
-def varint(number: int) -> bytes:
-    """Return `number` (≥ 0) in protobuf's base-128 form."""
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+    return chunk(number, text.encode())

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.apiserver.codec.protobufwire import chunk
 from services.apiserver.openapi.giveway import give_way
 from services.apiserver.openapi.wire import (
     any_value,
-    chunk,
     double,
+    either,
     extensions,
     flag,
     integer,
@@ -150,5 +151,5 @@ def _schema(schema: Object) -> bytes:
 
 def _additional_properties(value: Object | bool) -> bytes:
     if isinstance(value, bool):
-        return b"\x10\x01" if value else b"\x10\x00"
+        return either(2, value)
     return chunk(1, _schema(value))

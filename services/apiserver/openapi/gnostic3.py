@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.apiserver.codec.protobufwire import chunk
 from services.apiserver.openapi.giveway import give_way
 from services.apiserver.openapi.wire import (
     any_value,
-    chunk,
     double,
+    either,
     extensions,
     flag,
     integer,
@@ -156,14 +157,14 @@ def _schema(schema: Object) -> bytes:
 
 def _additional_properties(value: Object | bool) -> bytes:
     if isinstance(value, bool):
-        return b"\x10\x01" if value else b"\x10\x00"
+        return either(2, value)
     return chunk(1, _schema_or_reference(value))
 
 
 def _default(value: Any) -> bytes:
     """A DefaultType holds a number, a boolean or a string; of anything else, nothing."""
     if isinstance(value, bool):
-        return b"\x10\x01" if value else b"\x10\x00"
+        return either(2, value)
     if isinstance(value, (int, float)):
         return double(1, float(value)) or b"\x09" + bytes(8)
     if isinstance(value, str):

@@ -8,16 +8,9 @@ from typing import Any
 
 import orjson
 
-from services.apiserver.discovery.protobuf import varint
+from services.apiserver.codec.protobufwire import FIXED64, VARINT, chunk, tag_of, varint
 
 Encode = Callable[[Any], bytes]
-
-_VARINT, _FIXED64, _BYTES = 0, 1, 2
-
-
-def chunk(number: int, data: bytes) -> bytes:
-    """A field of bytes or of a message; written even if empty."""
-    return varint(number << 3 | _BYTES) + varint(len(data)) + data
 
 
 def text(number: int, value: str | None) -> bytes:
@@ -29,17 +22,22 @@ def texts(number: int, values: Iterable[str]) -> bytes:
 
 
 def flag(number: int, value: bool | None) -> bytes:
-    return varint(number << 3 | _VARINT) + b"\x01" if value else b""
+    return varint(tag_of(number, VARINT)) + b"\x01" if value else b""
+
+
+def either(number: int, value: bool) -> bytes:
+    """A boolean that is one of the message's alternatives; written even if false."""
+    return varint(tag_of(number, VARINT)) + (b"\x01" if value else b"\x00")
 
 
 def integer(number: int, value: int | None) -> bytes:
     if not value:
         return b""
-    return varint(number << 3 | _VARINT) + varint(int(value) & 0xFFFFFFFFFFFFFFFF)
+    return varint(tag_of(number, VARINT)) + varint(int(value))
 
 
 def double(number: int, value: float | None) -> bytes:
-    return varint(number << 3 | _FIXED64) + struct.pack("<d", value) if value else b""
+    return varint(tag_of(number, FIXED64)) + struct.pack("<d", value) if value else b""
 
 
 def optional(number: int, value: Any, encode: Encode) -> bytes:
