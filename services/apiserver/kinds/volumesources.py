@@ -10,6 +10,7 @@ import re
 
 from services.apiserver.errors import Cause
 from services.apiserver.registry.strategy import Object
+from services.apiserver.validation.enumerations import HOST_PATH_TYPES
 from services.apiserver.validation.field import (
     child,
     invalid,
@@ -79,16 +80,6 @@ _REQUIRED: dict[str, tuple[str, ...]] = {
     "csi": ("driver", "volumeHandle"),
 }
 _SHOWN_AS = {"gcePersistentDisk": "persistentDisk"}
-HOST_PATH_TYPES = (
-    "",
-    "BlockDevice",
-    "CharDevice",
-    "Directory",
-    "DirectoryOrCreate",
-    "File",
-    "FileOrCreate",
-    "Socket",
-)
 _CSI_SECRETS = (
     "controllerPublishSecretRef",
     "controllerExpandSecretRef",

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from services.apiserver.validation.enumerations import HOST_PATH_TYPES, KEY_USAGES, PULL_POLICIES
+
 Values = tuple[str, ...]
 
 _FAILURE_POLICY_TYPE: Values = ("Fail", "Ignore")
@@ -24,7 +26,6 @@ _PERSISTENT_VOLUME_ACCESS_MODE: Values = (
 _PERSISTENT_VOLUME_MODE: Values = ("Block", "Filesystem")
 _PERSISTENT_VOLUME_RECLAIM_POLICY: Values = ("Delete", "Recycle", "Retain")
 _PROTOCOL: Values = ("SCTP", "TCP", "UDP")
-_PULL_POLICY: Values = ("Always", "IfNotPresent", "Never")
 _RESOURCE_QUOTA_SCOPE: Values = (
     "BestEffort",
     "CrossNamespacePodAffinity",
@@ -123,31 +124,7 @@ _BY_PACKAGE: Mapping[str, Mapping[str, Mapping[str, Values]]] = {
     },
     "io.k8s.api.certificates.v1": {
         "CertificateSigningRequestSpec": {
-            "usages": (
-                "any",
-                "cert sign",
-                "client auth",
-                "code signing",
-                "content commitment",
-                "crl sign",
-                "data encipherment",
-                "decipher only",
-                "digital signature",
-                "email protection",
-                "encipher only",
-                "ipsec end system",
-                "ipsec tunnel",
-                "ipsec user",
-                "key agreement",
-                "key encipherment",
-                "microsoft sgc",
-                "netscape sgc",
-                "ocsp signing",
-                "s/mime",
-                "server auth",
-                "signing",
-                "timestamping",
-            ),
+            "usages": KEY_USAGES,
         },
     },
     "io.k8s.api.core.v1": {
@@ -159,7 +136,7 @@ _BY_PACKAGE: Mapping[str, Mapping[str, Mapping[str, Values]]] = {
             "kind": ("Dedicated", "Managed", "Shared"),
         },
         "Container": {
-            "imagePullPolicy": _PULL_POLICY,
+            "imagePullPolicy": PULL_POLICIES,
             "terminationMessagePolicy": _TERMINATION_MESSAGE_POLICY,
         },
         "ContainerPort": {
@@ -172,26 +149,17 @@ _BY_PACKAGE: Mapping[str, Mapping[str, Mapping[str, Values]]] = {
             "protocol": _PROTOCOL,
         },
         "EphemeralContainer": {
-            "imagePullPolicy": _PULL_POLICY,
+            "imagePullPolicy": PULL_POLICIES,
             "terminationMessagePolicy": _TERMINATION_MESSAGE_POLICY,
         },
         "HTTPGetAction": {
             "scheme": ("HTTP", "HTTPS"),
         },
         "HostPathVolumeSource": {
-            "type": (
-                "",
-                "BlockDevice",
-                "CharDevice",
-                "Directory",
-                "DirectoryOrCreate",
-                "File",
-                "FileOrCreate",
-                "Socket",
-            ),
+            "type": HOST_PATH_TYPES,
         },
         "ImageVolumeSource": {
-            "pullPolicy": _PULL_POLICY,
+            "pullPolicy": PULL_POLICIES,
         },
         "Lifecycle": {
             "stopSignal": _SIGNAL,

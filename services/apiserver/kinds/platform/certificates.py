@@ -25,6 +25,7 @@ from services.apiserver.registry.strategy import (
     WriteContext,
     keep,
 )
+from services.apiserver.validation.enumerations import KEY_USAGES
 from services.apiserver.validation.field import (
     child,
     duplicate,
@@ -42,31 +43,6 @@ from services.apiserver.validation.names import (
     path_segment,
 )
 
-USAGES = (
-    "any",
-    "cert sign",
-    "client auth",
-    "code signing",
-    "content commitment",
-    "crl sign",
-    "data encipherment",
-    "decipher only",
-    "digital signature",
-    "email protection",
-    "encipher only",
-    "ipsec end system",
-    "ipsec tunnel",
-    "ipsec user",
-    "key agreement",
-    "key encipherment",
-    "microsoft sgc",
-    "netscape sgc",
-    "ocsp signing",
-    "s/mime",
-    "server auth",
-    "signing",
-    "timestamping",
-)
 LEGACY_SIGNER = "kubernetes.io/legacy-unknown"
 MIN_EXPIRATION_S = 600
 APPROVALS = ("Approved", "Denied")
@@ -191,11 +167,11 @@ def _validate_request(obj: Object, old: Object | None) -> list[Cause]:
     usages, old_usages = spec.get("usages") or [], before.get("usages") or []
     if not usages:
         found.append(required("spec.usages"))
-    if set(old_usages) <= set(USAGES):
+    if set(old_usages) <= set(KEY_USAGES):
         found += [
-            not_supported(index("spec.usages", number), usage, USAGES)
+            not_supported(index("spec.usages", number), usage, KEY_USAGES)
             for number, usage in enumerate(usages)
-            if usage not in USAGES
+            if usage not in KEY_USAGES
         ]
     if not duplicates(old_usages):
         found += [

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from services.apiserver.cel.syntax import RESERVED
 from services.apiserver.errors import Cause
 from services.apiserver.kinds.platform.admissionrules import (
     FAILURE_POLICIES,
@@ -59,29 +60,7 @@ PATCH_TYPES = ("ApplyConfiguration", "JSONPatch")
 MAX_AUDIT_ANNOTATIONS = 20
 MAX_AUDIT_EXPRESSION_BYTES = 5 * 1024
 _CEL_IDENTIFIER = re.compile("[_a-zA-Z][_a-zA-Z0-9]*")
-_CEL_RESERVED = {
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-}
+_CEL_RESERVED = {"true", "false", "null", "in", *RESERVED}
 
 
 class _PolicyStrategy(Strategy):

@@ -12,6 +12,7 @@ from typing import Any
 from services.apiserver.errors import Cause
 from services.apiserver.kinds.podspec import env, handlers, mounts, resources, security, volumes
 from services.apiserver.validation import field, names
+from services.apiserver.validation.enumerations import PULL_POLICIES
 
 Object = dict[str, Any]
 
@@ -162,7 +163,7 @@ def _common(container: Object, pod: PodFacts, path: str) -> Iterator[Cause]:
     if "volumeDevices" in container:
         yield from mounts.validate_devices(container, pod.volumes, f"{path}.volumeDevices")
     pull_policy = container.get("imagePullPolicy", "")
-    if pull_policy not in volumes.PULL_POLICIES:
+    if pull_policy not in PULL_POLICIES:
         yield from volumes.pull_policy(pull_policy, f"{path}.imagePullPolicy")
     if container.get("resources"):
         yield from resources.validate_requirements(

@@ -11,7 +11,6 @@ from typing import Any
 
 from services.apiserver.errors import Cause
 from services.apiserver.kinds.podspec import (
-    addresses,
     containers,
     podannotations,
     resources,
@@ -20,6 +19,7 @@ from services.apiserver.kinds.podspec import (
     volumes,
 )
 from services.apiserver.validation import field, metadata, names
+from services.apiserver.validation.addresses import validate_address
 
 Object = dict[str, Any]
 
@@ -167,7 +167,7 @@ def _names(spec: Object, path: str) -> Iterator[Cause]:
         yield from scheduling.validate_tolerations(spec["tolerations"], f"{path}.tolerations")
     for number, alias in enumerate(spec.get("hostAliases", ())):
         at = f"{path}.hostAliases[{number}]"
-        yield from addresses.validate_address(alias.get("ip", ""), f"{at}.ip")
+        yield from validate_address(alias.get("ip", ""), f"{at}.ip")
         for position, hostname in enumerate(alias.get("hostnames", ())):
             yield from _subdomain(hostname, f"{at}.hostnames[{position}]")
     if spec.get("priorityClassName"):
@@ -278,7 +278,7 @@ def _dns_config(spec: Object, path: str) -> Iterator[Cause]:
             f"must not have more than {_MAX_NAMESERVERS} nameservers",
         )
     for number, server in enumerate(servers):
-        yield from addresses.validate_address(server, f"{path}.nameservers[{number}]")
+        yield from validate_address(server, f"{path}.nameservers[{number}]")
     searches = config.get("searches", [])
     if len(searches) > _MAX_SEARCHES:
         yield field.invalid(

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from services.apiserver.errors import Cause
-from services.apiserver.kinds.podspec import addresses, resources, security
+from services.apiserver.kinds.podspec import resources, security
+from services.apiserver.kinds.podspec.addresses import validate_pair
 from services.apiserver.validation import field, names
+from services.apiserver.validation.addresses import validate_address
 
 Object = dict[str, Any]
 
@@ -207,8 +209,8 @@ def _addresses(kind: str, status: Object, old_status: Object) -> Iterator[Cause]
         yield field.invalid(f"{path}[0].ip", listed[0].get("ip", ""), "must be equal to `hostIP`")
     kept = {one.get("ip", "") for one in old_status.get(kind, ())}
     for number, one in enumerate(listed):
-        yield from addresses.validate_address(one.get("ip", ""), f"{path}[{number}]", kept)
-    yield from addresses.validate_pair(listed, path)
+        yield from validate_address(one.get("ip", ""), f"{path}[{number}]", kept)
+    yield from validate_pair(listed, path)
 
 
 def _user(user: Object, spec: Object, path: str) -> Iterator[Cause]:

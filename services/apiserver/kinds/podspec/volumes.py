@@ -16,21 +16,11 @@ from services.apiserver.kinds.podspec.env import (
     validate_resource_field_ref,
 )
 from services.apiserver.validation import field, names
+from services.apiserver.validation.enumerations import HOST_PATH_TYPES, PULL_POLICIES
 from services.apiserver.values.quantity import parse
 
 Object = dict[str, Any]
 
-_HOST_PATH_TYPES = (
-    "",
-    "BlockDevice",
-    "CharDevice",
-    "Directory",
-    "DirectoryOrCreate",
-    "File",
-    "FileOrCreate",
-    "Socket",
-)
-PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 _MIN_TOKEN_EXPIRATION_S = 600
 _MAX_TOKEN_EXPIRATION_S = 1 << 32
 
@@ -110,8 +100,8 @@ def _host_path(source: Object, path: str) -> Iterator[Cause]:
         return
     yield from paths.no_backsteps(source["path"], f"{path}.path")
     kind = source.get("type", "")
-    if kind not in _HOST_PATH_TYPES:
-        yield field.not_supported(f"{path}.type", kind, _HOST_PATH_TYPES)
+    if kind not in HOST_PATH_TYPES:
+        yield field.not_supported(f"{path}.type", kind, HOST_PATH_TYPES)
 
 
 def _secret(source: Object, path: str) -> Iterator[Cause]:
