@@ -142,21 +142,21 @@ def test_two_leaders_at_once_leave_every_event_to_be_seen_once(redis: RedisProce
 
 
 def test_a_new_leader_trims_what_its_predecessor_has_left(redis: RedisProcess) -> None:
-    options = RedisEventLogOptions(limit_bytes=400_000)
+    options = RedisEventLogOptions(limit_bytes=500_000)
 
     async def test(log: RedisEventLog) -> None:
         await append_all(log, *(entry(n, n + 1, size=1000) for n in range(300)))
         async with opened(redis.server, options) as successor:
             await successor.append(entry(300, 301, size=1000))
             assert successor.length == 301
-            assert successor.size_bytes == pytest.approx(log.size_bytes * 301 / 300, rel=0.01)
+            assert successor.size_bytes == pytest.approx(log.size_bytes * 301 / 300, rel=0.2)
             await append_all(successor, *(entry(n, n + 1, size=1000) for n in range(301, 500)))
             assert successor.size_bytes <= options.limit_bytes
             assert successor.length == redis.do("XLEN", KEY) < 400
             # The first one again: it must not go on with what it believes.
             await log.append(entry(500, 501, size=1000))
             assert log.length == redis.do("XLEN", KEY)
-            assert log.size_bytes == pytest.approx(successor.size_bytes, rel=0.05)
+            assert log.size_bytes == pytest.approx(successor.size_bytes, rel=0.2)
 
     run(redis.server, test)
 
@@ -572,7 +572,7 @@ def test_tls_files_that_can_not_be_read_are_an_error(tmp_path: Path) -> None:
 @pytest.fixture
 def guarded_redis(own_redis: RedisProcess) -> RedisProcess:
     """Without a password one may do nothing, but `log` may do what a log needs."""
-    commands = "+xadd +xlen +xtrim +xrange +xread +xinfo|stream +eval"
+    commands = "+xadd +xlen +xtrim +xread +xinfo|stream +memory|usage"
     own_redis.do("ACL", "SETUSER", "log", "on", ">s3cret", f"~{KEY}", *commands.split())
     own_redis.do("ACL", "SETUSER", "reader", "on", ">s3cret", f"~{KEY}", "+xread", "+xinfo|stream")
     own_redis.do("CONFIG", "SET", "requirepass", "other")

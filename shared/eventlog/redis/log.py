@@ -14,7 +14,7 @@ from shared.eventlog.protocol import Bounds, Entry
 from shared.eventlog.redis.connection import Link, RedisServer, Refused
 from shared.eventlog.redis.reader import Reader
 from shared.eventlog.redis.retention import Retention
-from shared.eventlog.redis.stream import FIELD, entry_id, look_at, survey
+from shared.eventlog.redis.stream import FIELD, entry_id, look_at, measure
 from shared.storage.protocol import Revision
 
 
@@ -45,7 +45,8 @@ class RedisEventLogOptions:
 class RedisEventLog:
     """An EventLog in Redis.
 
-    To append takes XADD, XLEN, XTRIM, XRANGE, XINFO and EVAL, to read XREAD and XINFO.
+    To append takes XADD, XLEN, XTRIM, XINFO STREAM and MEMORY USAGE, to read XREAD and XINFO
+    STREAM.
 
     A connection or a stream that was lost is never made again in silence: whoever appends gets
     EventLogUnavailable, looks at `bounds()`, and goes on behind what is there or fills the log
@@ -100,15 +101,15 @@ class RedisEventLog:
                 return False
             if added is None:
                 self._stream_exists = False
-                self._retention.clear()
+                self._retention.replace(0, 0)
                 raise EventLogUnavailable("the event log is gone, and has to be filled anew")
             self._stream_exists = True
-            self._retention.add(entry.revision, len(packed))
+            self._retention.add(len(packed))
             if length != len(self._retention):  # others append too, or did before this process
-                self._retention.replace(await survey(link, self._key))
-            first_kept = self._retention.trim()
-            if first_kept is not None:
-                await link.ask((b"XTRIM", self._key, b"MINID", entry_id(first_kept)))
+                self._retention.replace(*await measure(link, self._key))
+            kept = self._retention.trim()
+            if kept is not None:
+                await link.ask((b"XTRIM", self._key, b"MAXLEN", kept))
             return True
 
     async def bounds(self) -> Bounds | None:

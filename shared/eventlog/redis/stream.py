@@ -13,19 +13,6 @@ from shared.storage.protocol import Revision
 
 FIELD = b"e"
 
-SURVEY_ENTRIES = 128
-"""For one call of the script below, which holds all others up: about a millisecond."""
-
-# The sizes are taken where the entries are: a stream of 256 MB need not travel for them.
-_SURVEY = b"""
-local found = {}
-for _, entry in ipairs(redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])) do
-    found[#found + 1] = entry[1]
-    found[#found + 1] = #entry[2][2]
-end
-return found
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Stream:
@@ -65,17 +52,10 @@ async def look_at(link: Link, key: bytes) -> Stream | None:
     return Stream(last_id, info[b"first-entry"], info[b"last-entry"])
 
 
-async def survey(link: Link, key: bytes) -> list[tuple[Revision, int]]:
-    """Return revision and packed size of every entry."""
-    found: list[tuple[Revision, int]] = []
-    start = b"-"
-    while True:
-        (answer,) = await link.ask((b"EVAL", _SURVEY, 1, key, start, SURVEY_ENTRIES))
-        ids, sizes = answer[::2], answer[1::2]
-        found += zip(map(revision_of, ids), sizes, strict=True)
-        if len(ids) < SURVEY_ENTRIES:
-            return found
-        start = b"(" + ids[-1]
+async def measure(link: Link, key: bytes) -> tuple[int, int]:
+    """Return how many entries the stream `key` has, and how many bytes of memory."""
+    length, size_bytes = await link.ask((b"XLEN", key), (b"MEMORY", b"USAGE", key, b"SAMPLES", 0))
+    return length, size_bytes or 0
 
 
 def entry_id(revision: Revision) -> bytes:
