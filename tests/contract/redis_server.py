@@ -81,7 +81,7 @@ class RedisProcess:
 
     def do(self, *command: str | bytes | int) -> Any:
         """The answer to one command."""
-        with redis.Redis(port=self.port, protocol=2, legacy_responses=True) as client:
+        with redis.Redis(port=self.port, protocol=2) as client:
             return client.execute_command(*command)
 
     def kill(self) -> None:

@@ -236,7 +236,7 @@ def test_killed_in_the_middle_of_a_batch_the_stream_is_filled_and_nothing_is_los
             following = tasks.create_task(revisions(log, after=0, until=2000))
             filling = tasks.create_task(fill(log, 2000, step=1))
             for _ in range(3):
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.05)
                 assert not filling.done()
                 await asyncio.to_thread(own_redis.kill)
                 await asyncio.to_thread(own_redis.start)
@@ -400,13 +400,24 @@ def test_an_append_that_is_cancelled_leaves_nothing_behind_that_the_next_would_r
     run(redis.server, test)
 
 
-def test_redis_without_memory_is_unavailable_not_broken(own_redis: RedisProcess) -> None:
+@pytest.mark.parametrize(
+    ("spoil", "mend"),
+    [
+        ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"),
+        ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"),
+        ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
+    ],
+)
+def test_a_redis_that_takes_no_writes_for_now_is_unavailable(
+    own_redis: RedisProcess, spoil: str, mend: str
+) -> None:
     async def test(log: RedisEventLog) -> None:
         await log.append(entry(0, 1))
-        own_redis.do("CONFIG", "SET", "maxmemory", 1)
-        with pytest.raises(EventLogUnavailable, match="maxmemory"):
+        own_redis.do(*spoil.split())
+        with pytest.raises(EventLogUnavailable):
             await log.append(entry(1, 2))
-        own_redis.do("CONFIG", "SET", "maxmemory", 0)
+        assert await log.bounds() == Bounds(Revision(0), Revision(1))
+        own_redis.do(*mend.split())
         assert await log.append(entry(1, 2))
 
     run(own_redis.server, test)

@@ -52,7 +52,7 @@ class Clock:
         return self.now
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(steps)
 def test_both_logs_behave_alike(redis: RedisProcess, steps: list[tuple[str | int, ...]]) -> None:
     asyncio.run(compare(redis, steps))
