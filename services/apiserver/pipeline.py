@@ -125,15 +125,31 @@ class Pipeline:
             # After authentication: the answer is about the user.
             authorize(self._authorizers, request.user, info)
             with RequestTimeout(self._request_timeout_s):
-                if not info.is_resource_request:
-                    await self._plain(request.scope, request.receive, answer.passing)
-                    return
-                response = await self._resources(request)
+                if info.is_resource_request:
+                    response = await self._resources(request)
+                else:
+                    response = await self._plain_answer(request)
             # A slow reader may take as long as it wants for what is ready.
             await answer.send(response)
         finally:
             self._metrics.serving -= 1
             self._in_flight.leave(mutating)
+
+
+    async def _plain_answer(self, request: Request) -> Response:
+        """Return what a plain route answers: its routes write ASGI messages of their own."""
+        status, headers, parts = 500, [], []
+
+        async def collect(message: Message) -> None:
+            nonlocal status, headers
+            if message["type"] == "http.response.start":
+                status, headers = message["status"], list(message.get("headers", ()))
+            else:
+                parts.append(message.get("body", b""))
+
+        await self._plain(request.scope, request.receive, collect)
+        kept = [header for header in headers if header[0] != b"content-length"]
+        return Response(status, b"".join(parts), kept)
 
 
 class RequestTimeout:
@@ -186,14 +202,6 @@ class Answer:
         self.status = response.status
         self.started = True
         await response.send(self._send, self._extra())
-
-    async def passing(self, message: Message) -> None:
-        """ASGI's send for the plain routes, which write their own responses."""
-        if message["type"] == "http.response.start":
-            self.started = True
-            self.status = message["status"]
-            message = {**message, "headers": [*message.get("headers", ()), *self._extra()]}
-        await self._send(message)
 
     async def error(self, error: ApiError) -> None:
         """Answer with the Status of `error`, if nothing has been sent."""
