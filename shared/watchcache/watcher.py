@@ -165,7 +165,7 @@ class Watcher:
         return self._bookmark
 
     def drain(self, limit: int = 500) -> list[WatchEvent]:
-        """Take what is there: of initial events and replay at most `limit`, else everything.
+        """Take what is there, at most `limit` events.
 
         Call again while `pending`; an empty batch is possible.
         """
@@ -173,17 +173,22 @@ class Watcher:
             return self._take_initial(self._initial, limit)
         if self._replay is not None:
             return self._take_replay(self._replay, limit)
-        self._signalled = False
         events = self._queue
-        if not events:
-            return []
-        self._queue = []
-        self._backlog_bytes = 0
+        if len(events) > limit:
+            self._queue = events[limit:]
+            del events[limit:]
+            self._backlog_bytes -= sum([len(event.object.body) for event in events])
+        else:
+            self._signalled = False
+            if not events:
+                return []
+            self._queue = []
+            self._backlog_bytes = 0
         self._last_taken = events[-1]
         return events
 
     async def next(self, deadline: float | None = None) -> list[WatchEvent]:
-        """Wait for events and take them all; empty at `deadline` (loop time) or when `ended`.
+        """Wait for events and take what is there; empty at `deadline` (loop time) or when `ended`.
 
         When cancelled, nothing is lost: what waits stays for the next call. Not for a watcher
         with `on_ready`.

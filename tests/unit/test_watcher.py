@@ -297,6 +297,22 @@ def test_on_ready_is_called_once_until_everything_is_drained() -> None:
     assert calls == ["ready", "ready"]
 
 
+def test_a_backlog_comes_in_slices_and_calls_on_ready_when_all_is_taken() -> None:
+    cache, pods = loaded()
+    calls: list[str] = []
+    watcher = pods.watch(after=Revision(10), on_ready=lambda: calls.append("ready"))
+    cache.apply(entry(10, added(A, 11), added(B, 12), added(C, 13)))
+    assert seen(watcher.drain(2)) == [("ADDED", A, 11), ("ADDED", B, 12)]
+    assert watcher.pending
+    assert watcher.bookmark_revision == 11
+    cache.apply(entry(13, deleted(A, 14)))
+    assert calls == ["ready"]
+    assert [revision for _, _, revision in drained(watcher)] == [13, 14]
+    assert watcher.backlog_bytes == 0
+    cache.apply(entry(14, deleted(B, 15)))
+    assert calls == ["ready", "ready"]
+
+
 def test_on_ready_waits_for_the_first_drain_of_initial_events() -> None:
     cache, pods = loaded(cached(A, 5))
     calls: list[str] = []
