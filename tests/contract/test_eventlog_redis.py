@@ -301,14 +301,17 @@ async def cutting_proxy(target: int, cut_after_bytes: int) -> AsyncIterator[int]
         async def forward() -> None:
             while data := await reader.read(2**16):
                 to_redis.write(data)
-            to_redis.close()
+            to_redis.close()  # which ends the loop below
 
         forwarding = asyncio.create_task(forward())
-        while left > 0 and (data := await from_redis.read(min(left, 2**16))):
-            left -= len(data)
-            writer.write(data)
-        writer.close()
-        await forwarding
+        try:
+            while left > 0 and (data := await from_redis.read(min(left, 2**16))):
+                left -= len(data)
+                writer.write(data)
+        finally:
+            writer.close()
+            to_redis.close()
+            forwarding.cancel()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         yield server.sockets[0].getsockname()[1]
