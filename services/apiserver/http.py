@@ -160,6 +160,14 @@ class ApiProtocol(HttpToolsProtocol):
             active.message_event.set()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
+        # Cycles of references would keep the TLS buffers, 46 KB a connection, until a full
+        # collection, which is rare here (memory.py). Requests that still run hold what they need.
+        for one in (active, self.cycle):
+            if one is not None:
+                one.scope = {}  # type: ignore[typeddict-item]  # nobody looks at it again
+        self._active = None
+        self.cycle = None  # type: ignore[assignment]
+        self.transport = None  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:

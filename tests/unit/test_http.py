@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -514,3 +516,28 @@ def test_the_end_of_the_server_lets_an_answer_be_finished() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(f"{__name__}.ApiProtocol", Recorded)
         run(slow, scenario)
+
+
+def test_a_closed_connection_leaves_nothing_to_the_garbage_collector() -> None:
+    seen: list[weakref.ref[Any]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(weakref.ref(receive.__self__))  # type: ignore[attr-defined]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async def play() -> None:
+        async with serving(app) as server:
+            for _ in range(3):
+                await server.exchange(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            async with asyncio.timeout(TIMEOUT_S):
+                while any(one() is not None for one in seen):  # noqa: ASYNC110 - no event tells
+                    await asyncio.sleep(0.01)
+            assert len(seen) == 3
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(play())
+    finally:
+        gc.enable()
