@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from services.apiserver.handlers.body import read_object
 from services.apiserver.handlers.get import is_pretty
 from services.apiserver.handlers.representation import object_bytes, response
@@ -11,6 +13,21 @@ from services.apiserver.registry.served import Served
 from services.apiserver.request import AnyResponse, Request
 from services.apiserver.validation.metadata import merge_duplicate_owner_references
 from services.apiserver.validation.options import parse_create_options
+
+
+log = logging.getLogger("kubefan.apiserver")
+
+WITHOUT_EFFECT = frozenset(
+    {
+        "mutatingwebhookconfigurations",
+        "validatingwebhookconfigurations",
+        "mutatingadmissionpolicies",
+        "mutatingadmissionpolicybindings",
+        "validatingadmissionpolicies",
+        "validatingadmissionpolicybindings",
+    }
+)
+"""Resources that are stored while nothing acts on them yet."""
 
 
 async def create(request: Request, served: Served, flow: WriteFlow) -> AnyResponse:
@@ -27,5 +44,7 @@ async def create(request: Request, served: Served, flow: WriteFlow) -> AnyRespon
     served.store.strategy.default(obj)
     served.store.fill_system_fields(ctx, obj)
     await flow.mutate_create(ctx, served, obj, options)
+    if served.resource.name in WITHOUT_EFFECT:
+        log.warning("stored, but without effect yet", extra={"resource": served.resource.name})
     written = await served.store.create(ctx, obj, check=flow.check_create(ctx, served, options))
     return response(201, object_bytes(served, media, written.body, include), media, ctx.warnings)
