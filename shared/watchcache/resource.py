@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 
 from shared.eventlog.protocol import Event
@@ -29,9 +29,11 @@ class ResourceCache:
         self.revision = history.oldest
         """Of the last change in this resource; before any, of what it was loaded from."""
         self._objects: dict[bytes, CachedObject] = {}
-        # A list beside the dict: scans and counts are one bisection, and the memory move of an
-        # insertion takes 1.5 us with 10 000 keys and 12 us with 100 000.
+        # Lists beside the dict: scans and counts are one bisection, and the memory move of an
+        # insertion takes 1.5 us with 10 000 keys and 12 us with 100 000. `_items` goes with
+        # `_keys`: a scan by way of the dict misses the processor's cache thrice an object more.
         self._keys: list[bytes] = []
+        self._items: list[CachedObject] = []
         self._history = history
         self._progress = progress
         # By scope; a dict for its order and its quick removal.
@@ -76,8 +78,7 @@ class ResourceCache:
         first, end = self._range(prefix, start)
         if limit:
             end = min(end, first + limit)
-        objects = self._objects
-        return [objects[key] for key in self._keys[first:end]]
+        return self._items[first:end]
 
     def count(self, prefix: bytes, start: bytes | None = None) -> int:
         """Return how many objects there are under `prefix` from `start` on."""
@@ -152,10 +153,15 @@ class ResourceCache:
         if event.type == "DELETED":
             if current is not None:
                 del self._objects[key]
-                del self._keys[bisect_left(self._keys, key)]
+                index = bisect_left(self._keys, key)
+                del self._keys[index], self._items[index]
         else:
+            index = bisect_left(self._keys, key)
             if current is None:
-                insort(self._keys, key)
+                self._keys.insert(index, key)
+                self._items.insert(index, seen.object)
+            else:
+                self._items[index] = seen.object
             self._objects[key] = seen.object
         self.revision = event.revision
         self._history.append(seen)
@@ -166,6 +172,7 @@ class ResourceCache:
         """Become what a snapshot says. It has no watchers then."""
         self._objects = {item.key: item for item in objects}
         self._keys = sorted(self._objects)
+        self._items = [self._objects[key] for key in self._keys]
         self._history = history
         self.revision = history.oldest
 
@@ -190,7 +197,7 @@ class ResourceCache:
         objects = self.scan(prefix)
         taken.load(objects, taken.history)
         first, end = self._range(prefix, None)
-        del self._keys[first:end]
+        del self._keys[first:end], self._items[first:end]
         for item in objects:
             del self._objects[item.key]
         taken.revision = self.revision  # of the last change here or elsewhere: rather too new

@@ -138,11 +138,15 @@ def _page_from_cache(
         last = objects[-1].key
         remaining = cache.count(scope, start=last) - 1
         return PageOfBodies(bodies, _page_meta(scope, last, revision, remaining, remaining))
+    if not limit:
+        objects = cache.scan(scope, start=start)
+        bodies = [one.body for one in objects if matches(one.key, one.selection)]
+        return PageOfBodies(bodies, ListMeta(str(revision)))
     bodies = []
     for one in cache.scan(scope, start=start):
         if matches(one.key, one.selection):
             bodies.append(one.body)
-            if limit and len(bodies) == limit:
+            if len(bodies) == limit:
                 remaining = cache.count(scope, start=one.key) - 1
                 # Under a selector nobody knows how many of the remaining ones match.
                 return PageOfBodies(bodies, _page_meta(scope, one.key, revision, remaining, None))
