@@ -14,7 +14,6 @@ from services.apiserver.request import AnyResponse, Request
 from services.apiserver.validation.metadata import merge_duplicate_owner_references
 from services.apiserver.validation.options import parse_create_options
 
-
 log = logging.getLogger("kubefan.apiserver")
 
 WITHOUT_EFFECT = frozenset(
