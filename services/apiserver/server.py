@@ -61,7 +61,7 @@ from services.apiserver.openapi import OpenApi
 from services.apiserver.options import ApiServerOptions, OptionsError
 from services.apiserver.pipeline import Pipeline
 from services.apiserver.registry.allocators import NodePorts, ServiceAddresses
-from services.apiserver.registry.backend import Backend, CurrentRevision
+from services.apiserver.registry.backend import Backend
 from services.apiserver.registry.served import Registry, Served
 from services.apiserver.registry.store import ResourceStore
 from services.apiserver.registry.strategy import Strategy
@@ -150,10 +150,6 @@ class ApiServer:
             cache,
             extractor,
             etcd_prefix=options.etcd_prefix,
-            # Only a question to another process is worth being shared.
-            current_revision=(
-                CurrentRevision(storage).get if options.etcd_servers else storage.current_revision
-            ),
             on_read=self._metrics.read,
         )
         allocators = service_allocators(options, storage)
