@@ -65,16 +65,37 @@ _SYSTEM_ACCOUNTS = "ServiceAccount:kube-system:*"
 _FLOWS: tuple[tuple[str, str, int, str, tuple[str, ...], Object], ...] = (
     # name, priority level, precedence, what tells flows apart, subjects, what they do
     ("probes", "exempt", 2, "", _EVERYBODY, _PROBES),
-    ("system-leader-election", "leader-election", 100, "ByUser", (_MANAGER, _SCHEDULER, _SYSTEM_ACCOUNTS), _ELECTIONS),
+    (
+        "system-leader-election",
+        "leader-election",
+        100,
+        "ByUser",
+        (_MANAGER, _SCHEDULER, _SYSTEM_ACCOUNTS),
+        _ELECTIONS,
+    ),
     ("workload-leader-election", "leader-election", 200, "ByUser", (_SYSTEM_ACCOUNTS,), _ELECTIONS),
     ("system-node-high", "node-high", 400, "ByUser", ("Group:system:nodes",), _OF_NODES),
     ("system-nodes", "system", 500, "ByUser", ("Group:system:nodes",), _EVERYTHING),
     ("kube-controller-manager", "workload-high", 800, "ByNamespace", (_MANAGER,), _EVERYTHING),
     ("kube-scheduler", "workload-high", 800, "ByNamespace", (_SCHEDULER,), _EVERYTHING),
-    ("kube-system-service-accounts", "workload-high", 900, "ByNamespace", (_SYSTEM_ACCOUNTS,), _EVERYTHING),
-    ("service-accounts", "workload-low", 9000, "ByUser", ("Group:system:serviceaccounts",), _EVERYTHING),
+    (
+        "kube-system-service-accounts",
+        "workload-high",
+        900,
+        "ByNamespace",
+        (_SYSTEM_ACCOUNTS,),
+        _EVERYTHING,
+    ),
+    (
+        "service-accounts",
+        "workload-low",
+        9000,
+        "ByUser",
+        ("Group:system:serviceaccounts",),
+        _EVERYTHING,
+    ),
     ("global-default", "global-default", 9900, "ByUser", _EVERYBODY, _EVERYTHING),
-)  # fmt: skip
+)
 
 
 def flow_control_objects() -> Iterator[tuple[str, Object]]:
