@@ -135,7 +135,6 @@ class Pipeline:
             self._metrics.serving -= 1
             self._in_flight.leave(mutating)
 
-
     async def _plain_answer(self, request: Request) -> Response:
         """Return what a plain route answers: its routes write ASGI messages of their own."""
         status, headers, parts = 500, [], []
