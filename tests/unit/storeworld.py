@@ -44,13 +44,7 @@ class StoreWorld:
         """A store on the same storage with a cache of its own, which is empty."""
         assert self._found is not None
         cache = self._cache if not hasattr(self, "store") else WatchCache()
-        backend = Backend(
-            self.storage,
-            cache,
-            self._extractor,
-            etcd_prefix="/registry",
-            current_revision=self.storage.current_revision,
-        )
+        backend = Backend(self.storage, cache, self._extractor, etcd_prefix="/registry")
         return ResourceStore(self._found, self._strategy, backend)
 
     async def catch_up(self) -> None:
