@@ -99,6 +99,8 @@ def fits(value: Any, schema: Structural | None, *, is_resource: bool = False) ->
             below = find(name)
             if below is None:
                 if is_resource and name in OBJECT_FIELDS:
+                    if item is None:
+                        return False
                     continue
                 below = additional
                 if below is None:
