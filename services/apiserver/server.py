@@ -363,6 +363,30 @@ class ApiServer:
             },
         )
         gauge(
+            "apiserver_watch_cache_resource_version",
+            "The revision of the last change in a resource's watch cache.",
+            "resource",
+            lambda: {name_of(one.prefix): one.revision for one in cache.resources if len(one)},
+        )
+        gauge(
+            "kubefan_watch_cache_events",
+            "Events kept by resource, from which watches can resume.",
+            "resource",
+            lambda: {
+                name_of(one.prefix): len(one.history) for one in cache.resources if len(one.history)
+            },
+        )
+        gauge(
+            "apiserver_terminated_watchers_total",
+            "Watches ended because their clients did not keep up, by resource.",
+            "resource",
+            lambda: {
+                name_of(one.prefix): one.slow_watchers
+                for one in cache.resources
+                if one.slow_watchers
+            },
+        )
+        gauge(
             "kubefan_cache_revision",
             "The storage revision that the watch cache has reached.",
             "",

@@ -36,6 +36,8 @@ class ResourceCache:
         self._items: list[CachedObject] = []
         self._history = history
         self._progress = progress
+        self.slow_watchers = 0
+        """How many have been ended because they did not keep up."""
         # By scope; a dict for its order and its quick removal.
         self._watchers: dict[bytes, dict[Watcher, None]] = {}
 
@@ -213,6 +215,8 @@ class ResourceCache:
                     watcher.offer(event)
 
     def _forget(self, watcher: Watcher) -> None:
+        if watcher.ended is EndReason.SLOW:
+            self.slow_watchers += 1
         watchers = self._watchers[watcher.scope]
         del watchers[watcher]
         if not watchers:
