@@ -96,12 +96,13 @@ def fits(value: Any, schema: Structural | None, *, is_resource: bool = False) ->
         is_resource = is_resource or schema.embedded
         find, additional = schema.properties.get, schema.additional
         for name, item in value.items():
+            if is_resource and name in OBJECT_FIELDS:
+                # Never pruned, but its nulls are dropped like all others.
+                if _holds_null(item):
+                    return False
+                continue
             below = find(name)
             if below is None:
-                if is_resource and name in OBJECT_FIELDS:
-                    if item is None:
-                        return False
-                    continue
                 below = additional
                 if below is None:
                     kind = type(item)
@@ -114,11 +115,8 @@ def fits(value: Any, schema: Structural | None, *, is_resource: bool = False) ->
             if item is None:
                 if not below.nullable and below.default is None:
                     return False
-            elif type(item) is dict or type(item) is list:
-                if is_resource and name in OBJECT_FIELDS:
-                    continue
-                if not fits(item, below):
-                    return False
+            elif (type(item) is dict or type(item) is list) and not fits(item, below):
+                return False
         return True
     items = None if schema is None else schema.items
     if items is None and schema is not None and schema.preserves_unknown:
@@ -127,6 +125,14 @@ def fits(value: Any, schema: Structural | None, *, is_resource: bool = False) ->
         if (type(item) is dict or type(item) is list) and not fits(item, items):
             return False
     return True
+
+
+def _holds_null(value: Any) -> bool:
+    if type(value) is dict:
+        return any(map(_holds_null, value.values()))
+    if type(value) is list:
+        return any(map(_holds_null, value))
+    return value is None
 
 
 def drop_nulls(value: Any, schema: Structural | None) -> None:
