@@ -90,6 +90,10 @@ class ApiServerOptions:
         known, unknown = parser.parse_known_args(_normalised(argv))
         mistakes, warnings = _judge_unknown(unknown)
         fields = _fields(known, mistakes)
+        warnings += _without_effect(fields)
+        if not fields["allow_privileged"]:
+            # To ignore it would let in what its operator wants kept out.
+            mistakes.append("--allow-privileged=false is not supported yet")
         if mistakes:
             raise OptionsError("\n".join(mistakes))
         return cls(**fields, warnings=tuple(warnings))  # type: ignore[arg-type]
@@ -262,6 +266,16 @@ def _fields(known: argparse.Namespace, mistakes: list[str]) -> dict[str, object]
         "shutdown_delay_s": _duration(known, "shutdown_delay_duration", mistakes),
         "verbosity": _integer(known, "v", 0, 10, mistakes),
     }
+
+
+def _without_effect(fields: dict[str, object]) -> list[str]:
+    """Return warnings about flags that are understood but change nothing yet."""
+    warnings = []
+    if fields["feature_gates"]:
+        warnings.append("--feature-gates is not supported yet and has no effect")
+    if not fields["watch_cache"]:
+        warnings.append("--watch-cache=false is not supported: every read goes by the cache")
+    return warnings
 
 
 def _flag(name: str) -> str:

@@ -146,3 +146,14 @@ def test_what_only_tunes_is_accepted_with_a_warning() -> None:
 def test_options_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         ApiServerOptions().secure_port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("flag", ["--feature-gates=A=true", "--watch-cache=false"])
+def test_a_flag_that_changes_nothing_is_warned_about_by_name(flag: str) -> None:
+    [warning] = ApiServerOptions.from_argv([flag]).warnings
+    assert warning.startswith(flag.partition("=")[0])
+
+
+def test_privileged_containers_cannot_be_forbidden_yet_and_it_says_so() -> None:
+    with pytest.raises(OptionsError, match="--allow-privileged=false is not supported yet"):
+        ApiServerOptions.from_argv(["--allow-privileged=false"])
