@@ -1,0 +1,12 @@
+"""Authentication: who asks? One module a kind of credentials, `union.py` asks them in order.
+
+What a user may do is not known here: that is authorization.
+"""
+
+from services.apiserver.authentication.authenticator import (
+    Authenticated,
+    RequestAuthenticator,
+    TokenAuthenticator,
+)
+
+__all__ = ["Authenticated", "RequestAuthenticator", "TokenAuthenticator"]
