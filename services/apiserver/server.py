@@ -12,27 +12,16 @@ import ipaddress
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
 
-from services.apiserver import bootstrap, memory
+from services.apiserver import access, bootstrap, gauges, memory
 from services.apiserver.admission.defaults import admission_chain
-from services.apiserver.authorization import (
-    MASTERS,
-    AlwaysAllow,
-    Authorizer,
-    MastersMay,
-    RbacAuthorizer,
-    RoleIndex,
-    decide,
-)
+from services.apiserver.authorization import decide
 from services.apiserver.authorization.escalation import EscalationCheck
-from services.apiserver.authorization.roleindex import GROUP as RBAC_GROUP
-from services.apiserver.authorization.roleindex import Source
 from services.apiserver.certificates import (
     ServingFiles,
     admin_token,
@@ -68,12 +57,6 @@ from services.apiserver.registry.strategy import Strategy
 from services.apiserver.request import Request
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.routes import PlainRoutes
-from services.apiserver.stages.authentication import (
-    ALL_AUTHENTICATED,
-    StaticTokens,
-    authenticate_by,
-    read_token_file,
-)
 from services.apiserver.stages.authorization import authorize
 from services.apiserver.stages.flowcontrol import InFlight
 from services.apiserver.webhooks import Address, WebhookClient
@@ -228,32 +211,35 @@ class ApiServer:
         files: ServingFiles,
     ) -> Pipeline:
         options = self._options
-        rbac = RbacAuthorizer(role_index(registry))
-        authorizers = authorizers_of(options.authorization_modes, rbac)
+        authentication = access.authentication(options, admin_token=self._admin_token(port, files))
+        authorization = access.authorization(options, registry)
+        authorizers = authorization.authorizers
 
-        def check(request: Request, info: RequestInfo) -> None:
-            authorize(authorizers, request.user, info)
+        async def check(request: Request, info: RequestInfo) -> None:
+            await authorize(authorizers, request.user, info)
+
+        async def permits(user: UserInfo, info: RequestInfo) -> bool:
+            return (await decide(authorizers, user, info)).allowed
 
         in_flight = InFlight(
-            limit_reading=options.max_requests_inflight,
-            limit_mutating=options.max_mutating_requests_inflight,
+            limit_reading=options.flow_control.max_requests_inflight,
+            limit_mutating=options.flow_control.max_mutating_requests_inflight,
         )
         chain = admission_chain(
             storage=storage,
-            permits=lambda user, info: decide(authorizers, user, info).allowed,
+            permits=permits,
             etcd_prefix=options.etcd_prefix,
             enabled=options.enabled_admission_plugins,
             disabled=options.disabled_admission_plugins,
         )
-        flow = WriteFlow(chain, lookup, check, EscalationCheck(authorizers, rbac))
+        flow = WriteFlow(chain, lookup, check, EscalationCheck(authorizers, authorization.rbac))
         health = self._health(storage, events)
-        tokens = self._tokens(port, files)
         reviews = Reviews(
             authorizers,
-            rbac,
-            tokens.user_of,
-            audiences=options.service_account_issuers,
-            with_nodes="Node" in options.authorization_modes,
+            authorization.rbac,
+            authentication.tokens.user_of,
+            audiences=options.service_accounts.issuers,
+            with_nodes="Node" in options.authorization.modes,
         )
         dispatch = Dispatch(
             self._table,
@@ -279,9 +265,9 @@ class ApiServer:
             ),
             openapi=self._openapi,
         )
-        self._gauges(cache, in_flight, events)
+        gauges.add(self._metrics, cache, in_flight)
         return Pipeline(
-            authenticate=authenticate_by((tokens,), anonymous=options.anonymous_auth),
+            authenticate=authentication.authenticate,
             authorizers=authorizers,
             in_flight=in_flight,
             resources=dispatch,
@@ -290,8 +276,8 @@ class ApiServer:
             request_timeout_s=options.request_timeout_s,
         )
 
-    def _tokens(self, port: int, files: ServingFiles) -> StaticTokens:
-        """Return the bearer tokens that get in: those of the file, and the admin's."""
+    def _admin_token(self, port: int, files: ServingFiles) -> str:
+        """Return the token of the kubeconfig that is written for the administrator."""
         options = self._options
         token = admin_token(options.certificates_dir / "admin.token")
         host = options.bind_address
@@ -303,10 +289,7 @@ class ApiServer:
             authority=files.authority,
             token=token,
         )
-        users = {token: UserInfo("admin", groups=(MASTERS, ALL_AUTHENTICATED))}
-        if options.token_auth_file:
-            users.update(read_token_file(Path(options.token_auth_file)))
-        return StaticTokens(users)
+        return token
 
     def _storage_check(self, storage: Storage) -> CheckHealth:
         async def check() -> str | None:
@@ -337,61 +320,6 @@ class ApiServer:
                 {**base, "etcd-readiness": etcd, "informer-sync": informers, "shutdown": shutdown},
             ),
         }
-
-    def _gauges(self, cache: WatchCache, in_flight: InFlight, events: EventFlow) -> None:
-        gauge = self._metrics.gauge
-        gauge(
-            "apiserver_current_inflight_requests",
-            "Requests being served, by kind.",
-            "request_kind",
-            lambda: {"readOnly": in_flight.reading, "mutating": in_flight.mutating},
-        )
-        gauge(
-            "apiserver_storage_objects",
-            "Objects by resource.",
-            "resource",
-            lambda: {name_of(one.prefix): len(one) for one in cache.resources if len(one)},
-        )
-        gauge(
-            "apiserver_registered_watchers",
-            "Open watches by resource.",
-            "resource",
-            lambda: {
-                name_of(one.prefix): one.watcher_count
-                for one in cache.resources
-                if one.watcher_count
-            },
-        )
-        gauge(
-            "apiserver_watch_cache_resource_version",
-            "The revision of the last change in a resource's watch cache.",
-            "resource",
-            lambda: {name_of(one.prefix): one.revision for one in cache.resources if len(one)},
-        )
-        gauge(
-            "kubefan_watch_cache_events",
-            "Events kept by resource, from which watches can resume.",
-            "resource",
-            lambda: {
-                name_of(one.prefix): len(one.history) for one in cache.resources if len(one.history)
-            },
-        )
-        gauge(
-            "apiserver_terminated_watchers_total",
-            "Watches ended because their clients did not keep up, by resource.",
-            "resource",
-            lambda: {
-                name_of(one.prefix): one.slow_watchers
-                for one in cache.resources
-                if one.slow_watchers
-            },
-        )
-        gauge(
-            "kubefan_cache_revision",
-            "The storage revision that the watch cache has reached.",
-            "",
-            lambda: {"": cache.revision},
-        )
 
     def _before_shutdown(self, cache: WatchCache) -> Callable[[], Awaitable[None]]:
         async def prepare() -> None:
@@ -474,33 +402,6 @@ def build_registry(
     return registry
 
 
-def role_index(registry: Registry) -> RoleIndex:
-    """Return the index over the registry's roles and bindings."""
-
-    def source(resource: str) -> Source:
-        store = registry.stored(RBAC_GROUP, resource)
-        assert store is not None, resource
-        return Source(store.cache, store.decode)
-
-    return RoleIndex(
-        roles=source("roles"),
-        cluster_roles=source("clusterroles"),
-        role_bindings=source("rolebindings"),
-        cluster_role_bindings=source("clusterrolebindings"),
-    )
-
-
-def authorizers_of(modes: Sequence[str], rbac: RbacAuthorizer) -> Sequence[Authorizer]:
-    """Return the authorizers of --authorization-mode, in order."""
-    authorizers: list[Authorizer] = [MastersMay()]
-    for mode in modes:
-        if mode == "RBAC":
-            authorizers.append(rbac)
-        elif mode == "AlwaysAllow":
-            authorizers.append(AlwaysAllow())
-    return authorizers
-
-
 def history_limits(options: ApiServerOptions) -> HistoryLimits:
     """Return the bounds of the watch windows; kube-apiserver's sizes are lower bounds there."""
     default = HistoryLimits()
@@ -524,10 +425,3 @@ def bind(address: str, port: int) -> socket.socket:
         listener.close()
         raise OptionsError(f"--secure-port: {address}:{port}: {error.strerror}") from error
     return listener
-
-
-def name_of(prefix: bytes) -> str:
-    """Return a resource's name in metrics: its key's path without the etcd prefix."""
-    with suppress(IndexError):
-        return prefix.decode().strip("/").split("/", 1)[1]
-    return prefix.decode()

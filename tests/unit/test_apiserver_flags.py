@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def test_no_flag_is_needed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "field", "value"),
+    ("word", "path", "value"),
     [
         ("--secure-port=7443", "secure_port", 7443),
         ("--secure_port=7443", "secure_port", 7443),
@@ -36,10 +37,10 @@ def test_no_flag_is_needed() -> None:
         ("--request-timeout=1.5h", "request_timeout_s", 5400.0),
         ("--shutdown-delay-duration=250ms", "shutdown_delay_s", 0.25),
         ("--event-ttl=2h", "event_ttl_s", 7200),
-        ("--anonymous-auth", "anonymous_auth", True),
-        ("--anonymous-auth=false", "anonymous_auth", False),
-        ("--anonymous_auth=F", "anonymous_auth", False),
-        ("--max-requests-inflight=0", "max_requests_inflight", 0),
+        ("--anonymous-auth", "authentication.anonymous_auth", True),
+        ("--anonymous-auth=false", "authentication.anonymous_auth", False),
+        ("--anonymous_auth=F", "authentication.anonymous_auth", False),
+        ("--max-requests-inflight=0", "flow_control.max_requests_inflight", 0),
         ("--service-node-port-range=1-65535", "service_node_port_range", (1, 65535)),
         ("--watch-cache-sizes=pods#5,a.b#6", "watch_cache_sizes", (("pods", 5), ("a.b", 6))),
         ("--feature-gates=A=true,B=False", "feature_gates", (("A", True), ("B", False))),
@@ -52,9 +53,9 @@ def test_no_flag_is_needed() -> None:
         ("--v=6", "verbosity", 6),
     ],
 )
-def test_a_flag_sets_its_field(word: str, field: str, value: object) -> None:
+def test_a_flag_sets_its_field(word: str, path: str, value: object) -> None:
     options = ApiServerOptions.from_argv([word])
-    assert getattr(options, field) == value
+    assert attrgetter(path)(options) == value
 
 
 def test_admission_plugins_are_named_by_commas() -> None:

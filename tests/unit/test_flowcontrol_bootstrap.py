@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from services.apiserver.access import authorizers_of
 from services.apiserver.authorization import AlwaysAllow, MastersMay, RbacAuthorizer
 from services.apiserver.kinds.platform.flowcontrolbootstrap import GROUP, flow_control_objects
 from services.apiserver.options import ApiServerOptions, OptionsError
-from services.apiserver.server import authorizers_of
 from tests.unit.platformtools import causes
 from tests.unit.rbac_world import RbacWorld
 
@@ -39,7 +39,7 @@ def test_every_flow_schema_names_a_level_that_is_there() -> None:
 )
 def test_an_authorization_mode(mode: str, expected: list[type]) -> None:
     options = ApiServerOptions.from_argv([f"--authorization-mode={mode}"])
-    authorizers = authorizers_of(options.authorization_modes, RbacWorld().rbac)
+    authorizers = authorizers_of(options.authorization.modes, RbacWorld().rbac)
     assert [type(one) for one in authorizers] == expected
 
 

@@ -10,18 +10,27 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from services.apiserver.admission.chain import KNOWN_PLUGINS
 from services.apiserver.admission.defaults import SUPPORTED_PLUGINS
+from services.apiserver.options import (
+    authentication,
+    authorization,
+    event_log,
+    flow_control,
+    service_accounts,
+)
+from services.apiserver.options.authentication import AuthenticationOptions
+from services.apiserver.options.authorization import AuthorizationOptions
+from services.apiserver.options.event_log import EventLogOptions
+from services.apiserver.options.flow_control import FlowControlOptions
+from services.apiserver.options.service_accounts import ServiceAccountOptions
 from services.apiserver.unsupported_flags import REFUSED_FLAGS, WARNED_FLAGS
-
-
-class OptionsError(ValueError):
-    """The command line can't be used; one line a mistake, each names its flag."""
+from shared.flags import AddFlag, OptionsError, boolean, duration, files, flag, integer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,19 +55,15 @@ class ApiServerOptions:
     cert_dir: Path | None = None
     tls_cert_file: str = ""
     tls_private_key_file: str = ""
-    token_auth_file: str = ""
-    anonymous_auth: bool = True
-    authorization_modes: tuple[str, ...] = ("RBAC",)
-    """Who decides, in order: RBAC, AlwaysAllow. Node is taken for granted by clusters and
-    accepted; it has no opinion yet."""
-    service_account_issuers: tuple[str, ...] = ()
-    """URLs; the audiences of this server's tokens too, as there is no --api-audiences yet."""
+    event_log: EventLogOptions = field(default_factory=EventLogOptions)
+    authentication: AuthenticationOptions = field(default_factory=AuthenticationOptions)
+    service_accounts: ServiceAccountOptions = field(default_factory=ServiceAccountOptions)
+    authorization: AuthorizationOptions = field(default_factory=AuthorizationOptions)
+    flow_control: FlowControlOptions = field(default_factory=FlowControlOptions)
     watch_cache: bool = True
     default_watch_cache_size: int = 100
     """Events (count) kept per resource for resuming watches, at least; see watchcache."""
     watch_cache_sizes: tuple[tuple[str, int], ...] = ()
-    max_requests_inflight: int = 400
-    max_mutating_requests_inflight: int = 200
     request_timeout_s: float = 60.0
     min_request_timeout_s: int = 1800
     service_cluster_ip_range: str = "10.0.0.0/24"
@@ -99,6 +104,28 @@ class ApiServerOptions:
         return cls(**fields, warnings=tuple(warnings))  # type: ignore[arg-type]
 
 
+class FlagGroup(Protocol):
+    """The flags of one topic: a module of this package."""
+
+    def add_flags(self, add: AddFlag) -> None: ...
+
+    def read(self, known: argparse.Namespace, mistakes: list[str]) -> object:
+        """Return the group's options; each mistake is added to `mistakes`, a line a flag."""
+        ...
+
+
+GROUPS: Mapping[str, FlagGroup] = {
+    "event_log": event_log,
+    "authentication": authentication,
+    "service_accounts": service_accounts,
+    "authorization": authorization,
+    "flow_control": flow_control,
+}
+"""By the field of ApiServerOptions."""
+
+FILES = ("etcd_cafile", "etcd_certfile", "etcd_keyfile", "tls_cert_file", "tls_private_key_file")
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise OptionsError(message)
@@ -126,14 +153,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--cert-dir", default="", metavar="DIR")
     add("--tls-cert-file", default="", metavar="FILE")
     add("--tls-private-key-file", default="", metavar="FILE")
-    add("--token-auth-file", default="", metavar="FILE")
-    add("--anonymous-auth", default="true", nargs="?", const="true", metavar="BOOL")
-    add("--authorization-mode", default="RBAC", metavar="MODE,...")
     add("--watch-cache", default="true", nargs="?", const="true", metavar="BOOL")
     add("--watch-cache-sizes", default="", metavar="RESOURCE[.GROUP]#SIZE,...")
     add("--default-watch-cache-size", default="100", metavar="EVENTS")
-    add("--max-requests-inflight", default="400", metavar="N")
-    add("--max-mutating-requests-inflight", default="200", metavar="N")
     add("--request-timeout", default="1m0s", metavar="DURATION")
     add("--min-request-timeout", default="1800", metavar="SECONDS")
     add("--service-cluster-ip-range", default="10.0.0.0/24", metavar="CIDR")
@@ -144,7 +166,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--event-ttl", default="1h0m0s", metavar="DURATION")
     add("--feature-gates", default="", metavar="NAME=BOOL,...")
     add("--shutdown-delay-duration", default="0s", metavar="DURATION")
-    add("--service-account-issuer", default=[], action="append", metavar="URL")
+    for group in GROUPS.values():
+        group.add_flags(add)
     add("-v", "--v", default="0", metavar="LEVEL", help="verbosity of the log, 0 to 10")
     return parser
 
@@ -202,20 +225,7 @@ def _fields(known: argparse.Namespace, mistakes: list[str]) -> dict[str, object]
         mistakes.append("--etcd-certfile and --etcd-keyfile go together")
     if bool(known.tls_cert_file) != bool(known.tls_private_key_file):
         mistakes.append("--tls-cert-file and --tls-private-key-file go together")
-    for flag in (
-        "etcd_cafile",
-        "etcd_certfile",
-        "etcd_keyfile",
-        "tls_cert_file",
-        "tls_private_key_file",
-        "token_auth_file",
-    ):
-        value = getattr(known, flag)
-        if value and not Path(value).is_file():
-            mistakes.append(f"--{flag.replace('_', '-')}: no such file: {value}")
-    for mode in known.authorization_mode.split(","):
-        if mode not in ("Node", "RBAC", "AlwaysAllow"):
-            mistakes.append(f"--authorization-mode: {mode!r} is not supported yet")
+    files(known, FILES, mistakes)
     for address in ("bind_address", "advertise_address"):
         value = getattr(known, address)
         if value:
@@ -229,9 +239,11 @@ def _fields(known: argparse.Namespace, mistakes: list[str]) -> dict[str, object]
             mistakes.append("--service-cluster-ip-range: must hold at least 8 addresses")
     except ValueError as error:
         mistakes.append(f"--service-cluster-ip-range: {error}")
+    groups = {name: group.read(known, mistakes) for name, group in GROUPS.items()}
     return {
+        **groups,
         "bind_address": known.bind_address,
-        "secure_port": _integer(known, "secure_port", 0, 65535, mistakes),
+        "secure_port": integer(known, "secure_port", 0, 65535, mistakes),
         "advertise_address": known.advertise_address,
         "data_dir": Path(known.data_dir),
         "etcd_servers": etcd_servers,
@@ -239,32 +251,24 @@ def _fields(known: argparse.Namespace, mistakes: list[str]) -> dict[str, object]
         "etcd_certfile": known.etcd_certfile,
         "etcd_keyfile": known.etcd_keyfile,
         "etcd_prefix": "/" + known.etcd_prefix.strip("/"),
-        "etcd_compaction_interval_s": _duration(known, "etcd_compaction_interval", mistakes),
+        "etcd_compaction_interval_s": duration(known, "etcd_compaction_interval", mistakes),
         "cert_dir": Path(known.cert_dir) if known.cert_dir else None,
         "tls_cert_file": known.tls_cert_file,
         "tls_private_key_file": known.tls_private_key_file,
-        "token_auth_file": known.token_auth_file,
-        "anonymous_auth": _boolean(known, "anonymous_auth", mistakes),
-        "authorization_modes": tuple(known.authorization_mode.split(",")),
-        "service_account_issuers": tuple(known.service_account_issuer),
-        "watch_cache": _boolean(known, "watch_cache", mistakes),
-        "default_watch_cache_size": _integer(known, "default_watch_cache_size", 0, 10**9, mistakes),
+        "watch_cache": boolean(known, "watch_cache", mistakes),
+        "default_watch_cache_size": integer(known, "default_watch_cache_size", 0, 10**9, mistakes),
         "watch_cache_sizes": _watch_cache_sizes(known.watch_cache_sizes, mistakes),
-        "max_requests_inflight": _integer(known, "max_requests_inflight", 0, 10**9, mistakes),
-        "max_mutating_requests_inflight": _integer(
-            known, "max_mutating_requests_inflight", 0, 10**9, mistakes
-        ),
-        "request_timeout_s": _duration(known, "request_timeout", mistakes),
-        "min_request_timeout_s": _integer(known, "min_request_timeout", 0, 10**9, mistakes),
+        "request_timeout_s": duration(known, "request_timeout", mistakes),
+        "min_request_timeout_s": integer(known, "min_request_timeout", 0, 10**9, mistakes),
         "service_cluster_ip_range": known.service_cluster_ip_range,
         "service_node_port_range": _port_range(known.service_node_port_range, mistakes),
-        "allow_privileged": _boolean(known, "allow_privileged", mistakes),
+        "allow_privileged": boolean(known, "allow_privileged", mistakes),
         "enabled_admission_plugins": _plugins(known, "enable_admission_plugins", mistakes),
         "disabled_admission_plugins": _plugins(known, "disable_admission_plugins", mistakes),
-        "event_ttl_s": int(_duration(known, "event_ttl", mistakes)),
+        "event_ttl_s": int(duration(known, "event_ttl", mistakes)),
         "feature_gates": _feature_gates(known.feature_gates, mistakes),
-        "shutdown_delay_s": _duration(known, "shutdown_delay_duration", mistakes),
-        "verbosity": _integer(known, "v", 0, 10, mistakes),
+        "shutdown_delay_s": duration(known, "shutdown_delay_duration", mistakes),
+        "verbosity": integer(known, "v", 0, 10, mistakes),
     }
 
 
@@ -278,45 +282,13 @@ def _without_effect(fields: dict[str, object]) -> list[str]:
     return warnings
 
 
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _integer(known: argparse.Namespace, name: str, low: int, high: int, mistakes: list[str]) -> int:
-    text = getattr(known, name)
-    if not re.fullmatch(r"-?[0-9]{1,12}", text) or not low <= int(text) <= high:
-        mistakes.append(f"{_flag(name)}: {text!r} is not a number from {low} to {high}")
-        return low
-    return int(text)
-
-
-def _boolean(known: argparse.Namespace, name: str, mistakes: list[str]) -> bool:
-    text = getattr(known, name).lower()
-    if text not in ("true", "false", "1", "0", "t", "f"):
-        mistakes.append(f"{_flag(name)}: {text!r} is not true or false")
-    return text in ("true", "1", "t")
-
-
-_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def _duration(known: argparse.Namespace, name: str, mistakes: list[str]) -> float:
-    """Return the seconds of a Go duration like 1m30s."""
-    text = getattr(known, name)
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
-    if text != "0" and (not parts or "".join(a + b for a, b in parts) != text):
-        mistakes.append(f"{_flag(name)}: {text!r} is not a duration like 1m30s")
-        return 0.0
-    return sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts)
-
-
 def _plugins(known: argparse.Namespace, name: str, mistakes: list[str]) -> tuple[str, ...]:
     names = tuple(one for one in getattr(known, name).split(",") if one)
     for one in names:
         if one not in KNOWN_PLUGINS:
-            mistakes.append(f"{_flag(name)}: there is no admission plugin {one!r}")
+            mistakes.append(f"{flag(name)}: there is no admission plugin {one!r}")
         elif name == "enable_admission_plugins" and one not in SUPPORTED_PLUGINS:
-            mistakes.append(f"{_flag(name)}: {one} is not supported yet")
+            mistakes.append(f"{flag(name)}: {one} is not supported yet")
     return names
 
 
