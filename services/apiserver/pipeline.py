@@ -106,11 +106,11 @@ class Pipeline:
         # Each stage relies on those above it.
         await resolve_request_info(request)
         request.user = self._authenticate(request)
-        impersonate(self._authorizers, request)
+        await impersonate(self._authorizers, request)
         info = request.info
         if info.verb == "watch":
             # Long-running: neither counted nor timed out here; ends by its own rules.
-            authorize(self._authorizers, request.user, info)
+            await authorize(self._authorizers, request.user, info)
             response = await self._resources(request)
             key = metric_key(request)
             self._metrics.long_running(key, 1)
@@ -123,7 +123,7 @@ class Pipeline:
         self._metrics.serving += 1
         try:
             # After authentication: the answer is about the user.
-            authorize(self._authorizers, request.user, info)
+            await authorize(self._authorizers, request.user, info)
             with RequestTimeout(self._request_timeout_s):
                 if info.is_resource_request:
                     response = await self._resources(request)

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from services.apiserver.authorization import RbacAuthorizer, RoleIndex
+from services.apiserver.authorization import Decision, RbacAuthorizer, RoleIndex
 from services.apiserver.authorization.roleindex import GROUP, Source
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from shared.eventlog import Entry, Event
@@ -116,8 +116,11 @@ class RbacWorld:
         for obj in objects:
             self._tell("DELETED", obj)
 
+    def decision(self, user: UserInfo, info: RequestInfo) -> Decision:
+        return asyncio.run(self.rbac.authorize(user, info))
+
     def may(self, user: UserInfo, info: RequestInfo) -> bool:
-        return self.rbac.authorize(user, info).allowed
+        return self.decision(user, info).allowed
 
     def _tell(self, kind: Any, obj: dict[str, Any]) -> None:
         before, self._revision = self._revision, self._revision + 1

@@ -33,7 +33,7 @@ from services.apiserver.admission.tolerations import DefaultTolerationSeconds
 from services.apiserver.admission.topologylabels import PodTopologyLabels
 from services.apiserver.errors import ApiError
 from services.apiserver.registry.strategy import Object
-from services.apiserver.requestinfo import UserInfo
+from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.validation.options import WriteOptions
 from shared.resources import builtin_table
 from tests.unit.kindtools import context
@@ -90,18 +90,20 @@ PODS = ("", "pods")
 CLAIMS = ("", "persistentvolumeclaims")
 
 
+async def permitted(user: UserInfo, info: RequestInfo) -> bool:
+    return True
+
+
 def test_every_plugin_has_a_name_and_a_place_that_kube_apiserver_knows() -> None:
     assert DEFAULT_PLUGINS <= KNOWN_PLUGINS
     assert len(ORDER) == len(KNOWN_PLUGINS)
-    chain = admission_chain(storage=MemoryStore(), permits=lambda user, info: True)
+    chain = admission_chain(storage=MemoryStore(), permits=permitted)
     for name in DEFAULT_PLUGINS:
         assert name in repr(chain)
 
 
 def test_a_disabled_plugin_is_not_in_the_chain() -> None:
-    chain = admission_chain(
-        storage=MemoryStore(), permits=lambda user, info: True, disabled=["Priority"]
-    )
+    chain = admission_chain(storage=MemoryStore(), permits=permitted, disabled=["Priority"])
     assert "Priority" not in repr(chain)
 
 

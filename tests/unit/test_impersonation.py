@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from services.apiserver.authorization import MastersMay
@@ -24,7 +26,7 @@ def become(
         [(f"impersonate-{name}".encode(), text.encode()) for name, text in headers]
     )
     assert wanted is not None
-    return impersonated((MastersMay(), world.rbac), user, GET, wanted)
+    return asyncio.run(impersonated((MastersMay(), world.rbac), user, GET, wanted))
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ class Permits:
     def __init__(self, allowed: bool) -> None:
         self._decision = Decision(allowed, "")
 
-    def authorize(self, user: UserInfo, info: RequestInfo) -> Decision:
+    async def authorize(self, user: UserInfo, info: RequestInfo) -> Decision:
         return self._decision
 
 

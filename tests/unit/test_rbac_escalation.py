@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -45,7 +46,8 @@ def write(
         resource=KINDS[obj["kind"]],
         name=meta["name"] if old else "",
     )
-    EscalationCheck((MastersMay(), given.rbac), given.rbac).check(user, info, obj, old)
+    check = EscalationCheck((MastersMay(), given.rbac), given.rbac)
+    asyncio.run(check.check(user, info, obj, old))
 
 
 def to_bob(name: str, *, kind: str = "Role") -> dict[str, Any]:
@@ -133,4 +135,5 @@ def test_a_binding_is_judged_when_its_subjects_change() -> None:
 def test_other_groups_are_not_judged() -> None:
     info = RequestInfo(True, "", "create", group="example.com", resource="roles")
     given = world()
-    EscalationCheck((given.rbac,), given.rbac).check(ALICE, info, role("r", rule("*", "*")), None)
+    check = EscalationCheck((given.rbac,), given.rbac)
+    asyncio.run(check.check(ALICE, info, role("r", rule("*", "*")), None))

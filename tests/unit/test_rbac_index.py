@@ -74,7 +74,7 @@ def test_a_deleted_role_grants_nothing() -> None:
     world = RbacWorld(READER, READS)
     assert world.may(ALICE, GET)
     world.drop(READER)
-    decision = world.rbac.authorize(ALICE, GET)
+    decision = world.decision(ALICE, GET)
     assert not decision.allowed
     assert decision.reason == ('RBAC: clusterrole.rbac.authorization.k8s.io "reader" not found')
 
@@ -82,7 +82,7 @@ def test_a_deleted_role_grants_nothing() -> None:
 def test_a_binding_may_name_a_user_and_its_group() -> None:
     both = binding("both", "reader", ("Group", "developers"), ("User", "alice"))
     world = RbacWorld(READER, both)
-    reason = world.rbac.authorize(ALICE, GET).reason
+    reason = world.decision(ALICE, GET).reason
     assert reason == (
         'RBAC: allowed by ClusterRoleBinding "both" of ClusterRole "reader" to Group "developers"'
     )
@@ -94,7 +94,7 @@ def test_a_binding_may_name_a_user_and_its_group() -> None:
 def test_a_service_account_is_told_with_its_namespace() -> None:
     sa = ("ServiceAccount", "robot", "ns")
     world = RbacWorld(READER, binding("b", "reader", sa, namespace="ns"))
-    reason = world.rbac.authorize(UserInfo("system:serviceaccount:ns:robot"), GET).reason
+    reason = world.decision(UserInfo("system:serviceaccount:ns:robot"), GET).reason
     assert reason == (
         'RBAC: allowed by RoleBinding "b/ns" of ClusterRole "reader" to ServiceAccount "robot/ns"'
     )

@@ -25,7 +25,7 @@ MASTERS = "system:masters"
 class Permits(Protocol):
     """Whether a user may do what a RequestInfo says."""
 
-    def __call__(self, user: UserInfo, info: RequestInfo) -> bool: ...
+    async def __call__(self, user: UserInfo, info: RequestInfo) -> bool: ...
 
 
 class CertificateApproval:
@@ -42,7 +42,7 @@ class CertificateApproval:
     async def validate(self, ctx: WriteContext, attributes: Attributes) -> None:
         assert attributes.old is not None
         signer = attributes.old["spec"].get("signerName", "")
-        if not may_on_signer(self._permits, attributes.user, "approve", signer):
+        if not await may_on_signer(self._permits, attributes.user, "approve", signer):
             raise refused(
                 attributes, f'user not permitted to approve requests with signerName "{signer}"'
             )
@@ -66,7 +66,7 @@ class CertificateSigning:
         if all(status.get(name) == before.get(name) for name in ("certificate", "conditions")):
             return
         signer = attributes.old["spec"].get("signerName", "")
-        if not may_on_signer(self._permits, attributes.user, "sign", signer):
+        if not await may_on_signer(self._permits, attributes.user, "sign", signer):
             raise refused(
                 attributes, f'user not permitted to sign requests with signerName "{signer}"'
             )
@@ -99,21 +99,11 @@ class CertificateSubjectRestriction:
             )
 
 
-def may_on_signer(permits: Permits, user: UserInfo, verb: str, signer: str) -> bool:
+async def may_on_signer(permits: Permits, user: UserInfo, verb: str, signer: str) -> bool:
     """Whether a user may do `verb` with the signer, or with all signers of its domain."""
     names = (signer, f"{signer.partition('/')[0]}/*")
-    return any(
-        permits(
-            user,
-            RequestInfo(
-                True,
-                "",
-                verb,
-                group=GROUP,
-                version="*",
-                resource="signers",
-                name=name,
-            ),
-        )
-        for name in names
-    )
+    for name in names:
+        info = RequestInfo(True, "", verb, group=GROUP, version="*", resource="signers", name=name)
+        if await permits(user, info):
+            return True
+    return False

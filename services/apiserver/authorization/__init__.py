@@ -1,7 +1,8 @@
 """Who may do what: the authorizers, the RBAC rules and the objects they come from.
 
-Nothing here knows requests beyond RequestInfo and UserInfo, or waits for anything: decisions
-are made on what the watch cache shows. The request stage is stages/authorization.py.
+Nothing here knows requests beyond RequestInfo and UserInfo. Only webhooks wait for anything:
+all other decisions are made on what the watch cache shows. The request stage is
+stages/authorization.py.
 """
 
 from services.apiserver.authorization.authorizer import (
@@ -9,6 +10,7 @@ from services.apiserver.authorization.authorizer import (
     MASTERS,
     NO_OPINION,
     AlwaysAllow,
+    AlwaysDeny,
     Authorizer,
     Decision,
     MastersMay,
@@ -22,6 +24,7 @@ __all__ = [
     "MASTERS",
     "NO_OPINION",
     "AlwaysAllow",
+    "AlwaysDeny",
     "Authorizer",
     "Decision",
     "MastersMay",

@@ -1,7 +1,7 @@
-"""Authorizer: says that a user may, or has no opinion.
+"""Authorizer: says that a user may, or may not, or has no opinion.
 
 Source: kube-apiserver v1.36.2, apiserver/pkg/authorization/authorizer/interfaces.go,
-.../authorization/union and .../authorizerfactory (privileged groups).
+.../authorization/union and .../authorizerfactory (builtin.go).
 """
 
 from __future__ import annotations
@@ -17,10 +17,16 @@ MASTERS = "system:masters"
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`allowed` False is «no opinion», never «no». `reason` may be empty either way."""
+    """Neither `allowed` nor `denied` is «no opinion»: the next authorizer is asked.
+
+    `reason` may be empty either way. `error` is what went wrong on the way to the decision, as
+    when a webhook does not answer; "" for nothing.
+    """
 
     allowed: bool
     reason: str = ""
+    denied: bool = False
+    error: str = ""
 
 
 ALWAYS = Decision(True)
@@ -28,32 +34,52 @@ NO_OPINION = Decision(False)
 
 
 class Authorizer(Protocol):
-    def authorize(self, user: UserInfo, info: RequestInfo) -> Decision:
-        """Return whether `user` may do what `info` says; never waits."""
+    async def authorize(self, user: UserInfo, info: RequestInfo) -> Decision:
+        """Return whether `user` may do what `info` says; what goes wrong is in the decision."""
         ...
 
 
 class MastersMay:
     """Members of system:masters may do anything."""
 
-    def authorize(self, user: UserInfo, info: RequestInfo) -> Decision:
+    async def authorize(self, user: UserInfo, info: RequestInfo) -> Decision:
         return ALWAYS if MASTERS in user.groups else NO_OPINION
 
 
 class AlwaysAllow:
     """--authorization-mode=AlwaysAllow: everybody may do anything."""
 
-    def authorize(self, user: UserInfo, info: RequestInfo) -> Decision:
+    async def authorize(self, user: UserInfo, info: RequestInfo) -> Decision:
         return ALWAYS
 
 
-def decide(authorizers: Sequence[Authorizer], user: UserInfo, info: RequestInfo) -> Decision:
-    """Return the first permission; without one, the reasons of all for having no opinion."""
+class AlwaysDeny:
+    """--authorization-mode=AlwaysDeny: nobody may do anything that another does not allow."""
+
+    async def authorize(self, user: UserInfo, info: RequestInfo) -> Decision:
+        return Decision(False, "Everything is forbidden.")
+
+
+async def decide(authorizers: Sequence[Authorizer], user: UserInfo, info: RequestInfo) -> Decision:
+    """Return the first permission or denial; without one, the reasons and errors of all."""
     reasons: list[str] = []
+    errors: list[str] = []
     for authorizer in authorizers:
-        decision = authorizer.authorize(user, info)
-        if decision.allowed:
+        decision = await authorizer.authorize(user, info)
+        if decision.allowed or decision.denied:
             return decision
         if decision.reason:
             reasons.append(decision.reason)
-    return Decision(False, "\n".join(reasons)) if reasons else NO_OPINION
+        if decision.error:
+            errors.append(decision.error)
+    if not reasons and not errors:
+        return NO_OPINION
+    return Decision(False, "\n".join(reasons), error=aggregate(errors))
+
+
+def aggregate(errors: Sequence[str]) -> str:
+    """Return errors as one, in the form of Go's aggregates: [one, another]."""
+    distinct = list(dict.fromkeys(errors))
+    if len(distinct) < 2:
+        return "".join(distinct)
+    return f"[{', '.join(distinct)}]"

@@ -32,7 +32,9 @@ class EscalationCheck:
         self._authorizers = authorizers
         self._rbac = rbac
 
-    def check(self, user: UserInfo, info: RequestInfo, obj: Object, old: Object | None) -> None:
+    async def check(
+        self, user: UserInfo, info: RequestInfo, obj: Object, old: Object | None
+    ) -> None:
         """Pass a write of the resource that `info` names; `old` is None for a new object.
 
         Raises:
@@ -45,27 +47,27 @@ class EscalationCheck:
         if old is not None and _differ_in_upkeep_only(obj, old):
             return
         if info.resource in ROLES:
-            self._check_role(user, info, obj, old)
+            await self._check_role(user, info, obj, old)
         elif info.resource in BINDINGS:
-            self._check_binding(user, info, obj)
+            await self._check_binding(user, info, obj)
 
-    def _check_role(
+    async def _check_role(
         self, user: UserInfo, info: RequestInfo, obj: Object, old: Object | None
     ) -> None:
         # A POST has no name: `escalate` on named roles does not cover it.
-        if self._may(user, "escalate", info.resource, info.namespace, info.name):
+        if await self._may(user, "escalate", info.resource, info.namespace, info.name):
             return
         self._confirm(user, info, obj, obj.get("rules") or ())
         if obj.get("aggregationRule") or (old or {}).get("aggregationRule"):
             self._confirm(user, info, obj, FULL_AUTHORITY)
 
-    def _check_binding(self, user: UserInfo, info: RequestInfo, obj: Object) -> None:
+    async def _check_binding(self, user: UserInfo, info: RequestInfo, obj: Object) -> None:
         reference = obj.get("roleRef") or {}
         kind, name = reference.get("kind", ""), reference.get("name", "")
         resource = {"ClusterRole": "clusterroles", "Role": "roles"}.get(kind)
         if resource is None:
             return  # validation refuses it
-        if self._may(user, "bind", resource, info.namespace, name):
+        if await self._may(user, "bind", resource, info.namespace, name):
             return
         rules = self._rbac.role_rules(info.namespace if kind == "Role" else "", name)
         if rules is None:
@@ -75,7 +77,9 @@ class EscalationCheck:
             )
         self._confirm(user, info, obj, rules)
 
-    def _may(self, user: UserInfo, verb: str, resource: str, namespace: str, name: str) -> bool:
+    async def _may(
+        self, user: UserInfo, verb: str, resource: str, namespace: str, name: str
+    ) -> bool:
         info = RequestInfo(
             True,
             "",
@@ -86,7 +90,7 @@ class EscalationCheck:
             resource=resource,
             name=name,
         )
-        return decide(self._authorizers, user, info).allowed
+        return (await decide(self._authorizers, user, info)).allowed
 
     def _confirm(
         self, user: UserInfo, info: RequestInfo, obj: Object, wanted: Sequence[Rule]

@@ -18,7 +18,7 @@ class RbacAuthorizer:
     def __init__(self, index: RoleIndex) -> None:
         self._index = index
 
-    def authorize(self, user: UserInfo, info: RequestInfo) -> Decision:
+    async def authorize(self, user: UserInfo, info: RequestInfo) -> Decision:
         # A path has no namespace, whatever the roles of one say of it.
         namespace = info.namespace if info.is_resource_request else ""
         missing: list[Binding] = []

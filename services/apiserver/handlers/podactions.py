@@ -149,7 +149,7 @@ class PodActions:
         """exec, attach and portforward, as far as they come without a kubelet."""
         if request.method == "GET":
             # They change the pod's world, so a right to read is not enough.
-            self._flow.authorize_create(request)
+            await self._flow.authorize_create(request)
         pod = await self._pod(pods, request, request.info.name)
         node = node_of(pod)
         wanted = request.parameter("container") or ""

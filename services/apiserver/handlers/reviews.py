@@ -6,7 +6,7 @@ pkg/registry/authentication/{selfsubjectreview,tokenreview}/rest.go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from services.apiserver.authorization import Authorizer, RbacAuthorizer, decide
@@ -36,7 +36,7 @@ NODE_PREFIX, NODES = "system:node:", "system:nodes"
 FindUser = Callable[[str], UserInfo | None]
 """Finds whose a bearer token is, None where it is nobody's."""
 
-Answer = Callable[[Request, Object], Object]
+Answer = Callable[[Request, Object], Awaitable[Object]]
 
 
 class Reviews:
@@ -94,32 +94,32 @@ class Reviews:
                 "request"
             )
         review.setdefault("spec", {})
-        answered = self._answers[resource.group, resource.name](request, review)
+        answered = await self._answers[resource.group, resource.name](request, review)
         ordered = {name: review[name] for name in ("kind", "apiVersion")}
         return response(201, written({**ordered, **answered}, media), media, warnings)
 
     # -- authorization ---------------------------------------------------------------
 
-    def _self_access(self, request: Request, review: Object) -> Object:
+    async def _self_access(self, request: Request, review: Object) -> Object:
         check(validate_self_review(review))
-        return self._decided(review, request.user)
+        return await self._decided(review, request.user)
 
-    def _subject_access(self, request: Request, review: Object) -> Object:
+    async def _subject_access(self, request: Request, review: Object) -> Object:
         check(validate_subject_review(review))
-        return self._decided(review, subject_of(review["spec"]))
+        return await self._decided(review, subject_of(review["spec"]))
 
-    def _local_access(self, request: Request, review: Object) -> Object:
+    async def _local_access(self, request: Request, review: Object) -> Object:
         check(validate_local_review(review))
-        return self._decided(review, subject_of(review["spec"]))
+        return await self._decided(review, subject_of(review["spec"]))
 
-    def _decided(self, review: Object, user: UserInfo) -> Object:
-        decision = decide(self._authorizers, user, attributes_of(review["spec"]))
+    async def _decided(self, review: Object, user: UserInfo) -> Object:
+        decision = await decide(self._authorizers, user, attributes_of(review["spec"]))
         status: dict[str, Any] = {"allowed": decision.allowed}
         if decision.reason:
             status["reason"] = decision.reason
         return {"metadata": review["metadata"], "spec": review["spec"], "status": status}
 
-    def _self_rules(self, request: Request, review: Object) -> Object:
+    async def _self_rules(self, request: Request, review: Object) -> Object:
         namespace = review["spec"].get("namespace", "")
         if not namespace:
             raise BadRequest("no namespace on request")
@@ -142,13 +142,13 @@ class Reviews:
 
     # -- authentication --------------------------------------------------------------
 
-    def _self_subject(self, request: Request, review: Object) -> Object:
+    async def _self_subject(self, request: Request, review: Object) -> Object:
         return {
             "metadata": {"creationTimestamp": now()},
             "status": {"userInfo": user_as_dict(request.user)},
         }
 
-    def _token(self, request: Request, review: Object) -> Object:
+    async def _token(self, request: Request, review: Object) -> Object:
         spec = review["spec"]
         token = spec.get("token", "")
         if not token:

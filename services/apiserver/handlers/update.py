@@ -44,7 +44,7 @@ async def update(
         return obj
 
     async def mutate_create(obj: Object) -> None:
-        flow.authorize_create(request)
+        await flow.authorize_create(request)
         await flow.mutate_create(ctx, served, obj, options)
 
     written = await served.store.update(

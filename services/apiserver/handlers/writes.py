@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from services.apiserver.requestinfo import RequestInfo
 from services.apiserver.validation.options import DeleteOptions, WriteOptions
 from services.apiserver.values.time import now
 
-Authorize = Callable[[Request, RequestInfo], None]
+Authorize = Callable[[Request, RequestInfo], Awaitable[object]]
 """Raises Forbidden where the user may not do what the RequestInfo says."""
 
 
@@ -62,14 +62,14 @@ class WriteFlow:
             )
         meta["namespace"] = info.namespace
 
-    def authorize_create(self, request: Request) -> None:
+    async def authorize_create(self, request: Request) -> None:
         """Ask whether a PUT or apply may create what is not there.
 
         Raises:
             Forbidden: the user may update but not create.
         """
         info = request.info
-        self._authorize(
+        await self._authorize(
             request,
             RequestInfo(
                 True,
@@ -92,7 +92,7 @@ class WriteFlow:
         self, ctx: WriteContext, served: Served, obj: Object, options: WriteOptions
     ) -> None:
         await self._mutate(ctx, served, obj, self._attributes(ctx, served, "CREATE", options, obj))
-        self._escalation.check(ctx.user, ctx.info, obj, None)
+        await self._escalation.check(ctx.user, ctx.info, obj, None)
 
     async def mutate_update(
         self, ctx: WriteContext, served: Served, obj: Object, old: Object, options: WriteOptions
@@ -100,7 +100,7 @@ class WriteFlow:
         await self._mutate(
             ctx, served, obj, self._attributes(ctx, served, "UPDATE", options, obj, old)
         )
-        self._escalation.check(ctx.user, ctx.info, obj, old)
+        await self._escalation.check(ctx.user, ctx.info, obj, old)
 
     async def _mutate(
         self, ctx: WriteContext, served: Served, obj: Object, attributes: Attributes

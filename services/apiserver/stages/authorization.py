@@ -8,20 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.apiserver.authorization import Authorizer, decide
-from services.apiserver.errors import NotAuthorized
+from services.apiserver.authorization import Authorizer, Decision, decide
+from services.apiserver.errors import InternalError, NotAuthorized
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 
 
-def authorize(authorizers: Sequence[Authorizer], user: UserInfo, info: RequestInfo) -> None:
-    """Return if one of `authorizers` allows the request.
+async def authorize(
+    authorizers: Sequence[Authorizer], user: UserInfo, info: RequestInfo
+) -> Decision:
+    """Return the decision if one of `authorizers` allows the request.
 
     Raises:
-        NotAuthorized: none does.
+        NotAuthorized: one denies it, or none allows it.
+        InternalError: none allows it, and one could not tell.
     """
-    decision = decide(authorizers, user, info)
-    if not decision.allowed:
-        raise forbidden(user, info, decision.reason)
+    decision = await decide(authorizers, user, info)
+    if decision.allowed:
+        return decision
+    if decision.error:
+        raise InternalError(f"Internal error occurred: authorization: {decision.error}")
+    raise forbidden(user, info, decision.reason)
 
 
 def forbidden(user: UserInfo, info: RequestInfo, reason: str = "") -> NotAuthorized:

@@ -45,7 +45,7 @@ class Wanted:
         return not (self.uid or self.groups or self.extra)
 
 
-def impersonate(authorizers: Sequence[Authorizer], request: Request) -> None:
+async def impersonate(authorizers: Sequence[Authorizer], request: Request) -> None:
     """Replace the request's user by the one that its headers name, if any do.
 
     Raises:
@@ -59,7 +59,7 @@ def impersonate(authorizers: Sequence[Authorizer], request: Request) -> None:
         return
     wanted = wanted_user(request.scope["headers"])
     if wanted is not None:
-        request.user = impersonated(authorizers, request.user, request.info, wanted)
+        request.user = await impersonated(authorizers, request.user, request.info, wanted)
 
 
 def wanted_user(headers: Iterable[Header]) -> Wanted | None:
@@ -96,7 +96,7 @@ def _unescaped(key: str) -> str:
     return urllib.parse.unquote(key)
 
 
-def impersonated(
+async def impersonated(
     authorizers: Sequence[Authorizer], user: UserInfo, info: RequestInfo, wanted: Wanted
 ) -> UserInfo:
     """Return the user to go on as.
@@ -107,7 +107,7 @@ def impersonated(
     refusal: Forbidden | None = None
     for mode in (*_constrained_modes(user, wanted), _LEGACY):
         try:
-            return _Check(authorizers, user, mode).run(info, wanted)
+            return await _Check(authorizers, user, mode).run(info, wanted)
         except Forbidden as error:
             refusal = refusal or error
     assert refusal is not None
@@ -141,14 +141,14 @@ class _Check:
         self._verb = f"impersonate:{mode}" if mode else "impersonate"
         self._group = GROUP if mode else ""
 
-    def run(self, info: RequestInfo, wanted: Wanted) -> UserInfo:
+    async def run(self, info: RequestInfo, wanted: Wanted) -> UserInfo:
         if self._mode:
-            self._ask(info._replace(verb=f"impersonate-on:{self._mode}:{info.verb}"))
-        groups = self._check_name(wanted)
+            await self._ask(info._replace(verb=f"impersonate-on:{self._mode}:{info.verb}"))
+        groups = await self._check_name(wanted)
         if wanted.uid:
-            self._ask_about(GROUP, "uids", wanted.uid)
-        self._check_groups(wanted.groups)
-        self._check_extra(wanted.extra)
+            await self._ask_about(GROUP, "uids", wanted.uid)
+        await self._check_groups(wanted.groups)
+        await self._check_extra(wanted.extra)
         if wanted.name == ANONYMOUS.name:
             implied = ALL_UNAUTHENTICATED
         else:
@@ -158,41 +158,45 @@ class _Check:
         extra = tuple((key, tuple(values)) for key, values in wanted.extra.items())
         return UserInfo(wanted.name, wanted.uid, tuple(groups), extra)
 
-    def _check_name(self, wanted: Wanted) -> list[str]:
+    async def _check_name(self, wanted: Wanted) -> list[str]:
         """Return the groups that the user has; those of nodes and service accounts are known."""
         account, node = service_account(wanted.name), node_name(wanted.name)
         if account is not None:
             namespace, name = account
-            self._ask_about(self._group, "serviceaccounts", name, namespace=namespace)
+            await self._ask_about(self._group, "serviceaccounts", name, namespace=namespace)
             return wanted.groups or [SERVICE_ACCOUNTS, f"{SERVICE_ACCOUNTS}:{namespace}"]
         if self._mode and node is not None:
             shown = "*" if self._mode == "associated-node" else node
-            self._ask_about(GROUP, "nodes", shown)
+            await self._ask_about(GROUP, "nodes", shown)
             return [NODES]
-        self._ask_about(self._group, "users", wanted.name)
+        await self._ask_about(self._group, "users", wanted.name)
         return wanted.groups
 
-    def _check_groups(self, groups: Sequence[str]) -> None:
+    async def _check_groups(self, groups: Sequence[str]) -> None:
         for group in groups:
             if self._mode and group in ("", MASTERS):
                 raise self._refused(self._about(GROUP, "groups", group), "not allowed")
-        if self._mode and len(groups) >= MANY and self._may(self._about(GROUP, "groups", "*")):
+        if (
+            self._mode
+            and len(groups) >= MANY
+            and await self._may(self._about(GROUP, "groups", "*"))
+        ):
             return
         for group in groups:
-            self._ask_about(self._group, "groups", group)
+            await self._ask_about(self._group, "groups", group)
 
-    def _check_extra(self, extra: dict[str, list[str]]) -> None:
+    async def _check_extra(self, extra: dict[str, list[str]]) -> None:
         for key, values in extra.items():
             if self._mode and not (is_domain_prefixed_path(key) and all(values)):
                 about = self._about(GROUP, "userextras", "")
                 raise self._refused(about, f"impersonating {key!r} in extra is not allowed")
         if self._mode and sum(map(len, extra.values())) >= MANY:
             about = self._about(GROUP, "userextras", "*")._replace(subresource="*")
-            if self._may(about):
+            if await self._may(about):
                 return
         for key, values in extra.items():
             for value in values:
-                self._ask(self._about(GROUP, "userextras", value)._replace(subresource=key))
+                await self._ask(self._about(GROUP, "userextras", value)._replace(subresource=key))
 
     def _about(self, group: str, resource: str, name: str, namespace: str = "") -> RequestInfo:
         return RequestInfo(
@@ -206,14 +210,16 @@ class _Check:
             name=name,
         )
 
-    def _ask_about(self, group: str, resource: str, name: str, *, namespace: str = "") -> None:
-        self._ask(self._about(group, resource, name, namespace))
+    async def _ask_about(
+        self, group: str, resource: str, name: str, *, namespace: str = ""
+    ) -> None:
+        await self._ask(self._about(group, resource, name, namespace))
 
-    def _may(self, info: RequestInfo) -> bool:
-        return decide(self._authorizers, self._user, info).allowed
+    async def _may(self, info: RequestInfo) -> bool:
+        return (await decide(self._authorizers, self._user, info)).allowed
 
-    def _ask(self, info: RequestInfo) -> None:
-        decision = decide(self._authorizers, self._user, info)
+    async def _ask(self, info: RequestInfo) -> None:
+        decision = await decide(self._authorizers, self._user, info)
         if not decision.allowed:
             raise self._refused(info, decision.reason)
 
