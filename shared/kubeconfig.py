@@ -1,7 +1,8 @@
 """Kubeconfig files: where the API server is and who asks.
 
-Read are the parts that kubectl's own files use for a server: certificate authority, bearer
-token (or a file with one), client certificate. Exec plug-ins and auth providers are refused.
+Written are those of an admin with a token. Read are the parts that kubectl's own files use for
+a server: certificate authority, bearer token (or a file with one), client certificate. Exec
+plug-ins and auth providers are refused.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from shared.certificates import write_private
 
 
 class KubeconfigError(ValueError):
@@ -73,6 +76,31 @@ def load(path: Path) -> ClusterAccess:
         raise KubeconfigError(f"kubeconfig {path}: {error}") from error
     except OSError as error:
         raise KubeconfigError(f"kubeconfig {path}: {_reason(error)}") from error
+
+
+def write(path: Path, *, server: str, authority: Path, token: str) -> None:
+    """Write the kubeconfig that makes its reader an admin of `server`, for its owner only.
+
+    Args:
+        authority: the file with the certificates to trust, named in the kubeconfig.
+    """
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {
+                "name": "kubefan",
+                "cluster": {
+                    "server": server,
+                    "certificate-authority": str(authority.resolve()),
+                },
+            }
+        ],
+        "users": [{"name": "admin", "user": {"token": token}}],
+        "contexts": [{"name": "kubefan", "context": {"cluster": "kubefan", "user": "admin"}}],
+        "current-context": "kubefan",
+    }
+    write_private(path, yaml.safe_dump(config, sort_keys=False).encode())
 
 
 def _current_context(document: Mapping[str, Any], *, base: Path) -> ClusterAccess:

@@ -22,12 +22,7 @@ from services.apiserver import access, bootstrap, gauges, memory
 from services.apiserver.admission.defaults import admission_chain
 from services.apiserver.authorization import decide
 from services.apiserver.authorization.escalation import EscalationCheck
-from services.apiserver.certificates import (
-    ServingFiles,
-    admin_token,
-    serving_files,
-    write_kubeconfig,
-)
+from services.apiserver.certificates import ServingFiles, admin_token, serving_files
 from services.apiserver.codec import codec_for
 from services.apiserver.customresources.registrar import Registrar
 from services.apiserver.discovery import Discovery
@@ -60,6 +55,7 @@ from services.apiserver.routes import PlainRoutes
 from services.apiserver.stages.authorization import authorize
 from services.apiserver.stages.flowcontrol import InFlight
 from services.apiserver.webhooks import Address, WebhookClient
+from shared import kubeconfig
 from shared.resources import ResourceTable, builtin_table
 from shared.storage import Storage, StorageError
 from shared.watchcache import EndReason, HistoryLimits, ReadyWatchers, WatchCache
@@ -283,7 +279,7 @@ class ApiServer:
         host = options.bind_address
         if host in ("0.0.0.0", "::"):
             host = "127.0.0.1"
-        write_kubeconfig(
+        kubeconfig.write(
             options.data_dir / "admin.kubeconfig",
             server=f"https://{f'[{host}]' if ':' in host else host}:{port}",
             authority=files.authority,

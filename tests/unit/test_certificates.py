@@ -5,20 +5,17 @@ from __future__ import annotations
 import datetime
 import os
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from services.apiserver import certificates
-from services.apiserver.certificates import (
-    ServingFiles,
-    admin_token,
-    serving_files,
-    write_kubeconfig,
-    write_private,
-)
+from services.apiserver.certificates import ServingFiles, admin_token, serving_files
+from shared import certificates, kubeconfig
+from shared.certificates import KeyPair, Subject, write_private
 
 ADDRESSES = ["127.0.0.1", "10.0.0.1"]
 
@@ -90,9 +87,9 @@ def test_a_new_address_needs_a_new_certificate_of_the_same_authority(tmp_path: P
 def test_a_certificate_that_ends_soon_is_renewed(
     days: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(certificates, "SERVING_DAYS", days)
+    monkeypatch.setattr(certificates, "LEAF_DAYS", days)
     serving_files(tmp_path, ADDRESSES)
-    monkeypatch.setattr(certificates, "SERVING_DAYS", 365)
+    monkeypatch.setattr(certificates, "LEAF_DAYS", 365)
     files = serving_files(tmp_path, ADDRESSES)
     left = leaf(files).not_valid_after_utc - datetime.datetime.now(datetime.UTC)
     assert left.days >= 364
@@ -172,10 +169,33 @@ def test_the_admin_token_stays_and_is_private(tmp_path: Path) -> None:
 def test_the_kubeconfig_is_private_and_names_all_that_is_needed(tmp_path: Path) -> None:
     files = serving_files(tmp_path, ADDRESSES)
     path = tmp_path / "admin.kubeconfig"
-    write_kubeconfig(path, server="https://[::1]:6443", authority=files.authority, token="t")
+    kubeconfig.write(path, server="https://[::1]:6443", authority=files.authority, token="t")
     config = yaml.safe_load(path.read_text())
     cluster = config["clusters"][0]["cluster"]
     assert cluster["server"] == "https://[::1]:6443"
     assert Path(cluster["certificate-authority"]).is_absolute()
     assert config["users"][0]["user"] == {"token": "t"}
     assert mode(path) == 0o600
+
+
+def test_processes_that_start_together_share_one_certificate(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        made = list(
+            threads.map(lambda _: contents(serving_files(tmp_path / "certs", ADDRESSES)), range(4))
+        )
+    assert len(set(made)) == 1
+
+
+@pytest.mark.parametrize(("server", "client"), [(True, False), (True, True), (False, True)])
+def test_a_certificate_is_for_serving_or_for_asking_as_it_says(
+    server: bool, client: bool, tmp_path: Path
+) -> None:
+    subject = Subject(common_name="x", addresses=("127.0.0.1",), server=server, client=client)
+    pair: KeyPair = certificates.issued(
+        tmp_path, "x", subject, certificates.authority(tmp_path, common_name="its own")
+    )
+    certificate = x509.load_pem_x509_certificates(pair.certificate.read_bytes())[0]
+    usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert (ExtendedKeyUsageOID.SERVER_AUTH in usages) == server
+    assert (ExtendedKeyUsageOID.CLIENT_AUTH in usages) == client
+    assert certificate.issuer.rfc4514_string() == "CN=its own"
