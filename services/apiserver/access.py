@@ -14,8 +14,8 @@ from services.apiserver.authorization import (
     RbacAuthorizer,
     RoleIndex,
 )
+from services.apiserver.authorization.followed import Source
 from services.apiserver.authorization.roleindex import GROUP as RBAC_GROUP
-from services.apiserver.authorization.roleindex import Source
 from services.apiserver.options import ApiServerOptions
 from services.apiserver.registry.served import Registry
 from services.apiserver.request import Request

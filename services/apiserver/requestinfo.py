@@ -6,7 +6,10 @@ Source: kube-apiserver v1.36.2, apiserver/pkg/endpoints/request/requestinfo.go.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from services.apiserver.requestselectors import Selectors
 
 
 # Not a frozen dataclass, which takes 1.4 us longer to make: one is made a request.
@@ -32,6 +35,8 @@ class RequestInfo(NamedTuple):
     parts: tuple[str, ...] = ()
     is_watch_path: bool = False
     """Whether it came by one of the older /watch/ paths."""
+    selectors: Selectors | None = None
+    """What a list, watch or deletecollection is narrowed to; None where nothing is given."""
 
 
 @dataclass(frozen=True, slots=True)

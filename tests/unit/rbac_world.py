@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 
 from services.apiserver.authorization import Decision, RbacAuthorizer, RoleIndex
-from services.apiserver.authorization.roleindex import GROUP, Source
+from services.apiserver.authorization.followed import Source
+from services.apiserver.authorization.roleindex import GROUP
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from shared.eventlog import Entry, Event
 from shared.fanout import Snapshot

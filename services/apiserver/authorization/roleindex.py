@@ -1,35 +1,21 @@
-"""RoleIndex: roles by name and bindings by subject, kept up with the watch cache.
-
-It is brought up to date when it is asked, by the events since it was last asked: a decision
-follows a change as soon as the cache shows it, and nothing is done for changes nobody asks
-about.
-"""
+"""RoleIndex: roles by name and bindings by subject, kept up with the watch cache."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
+from services.apiserver.authorization.followed import Followed, Source
 from services.apiserver.authorization.rules import RuleSet
 from services.apiserver.registry.strategy import Object
 from services.apiserver.requestinfo import UserInfo
-from shared.objects import CachedObject
-from shared.watchcache import Expired, ResourceCache
 
 GROUP = "rbac.authorization.k8s.io"
 SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
 
 Subject = tuple[str, str]
 """("User" or "Group", name). A service account is the user that it authenticates as."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The cached objects of one resource, and how to read one."""
-
-    cache: ResourceCache
-    decode: Callable[[bytes], Object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,56 +48,6 @@ def subjects_of(user: UserInfo) -> list[Subject]:
     return [("User", user.name), *(("Group", group) for group in user.groups)]
 
 
-Value = TypeVar("Value")
-
-
-class _Followed(Generic[Value]):
-    """What `read` makes of each object of a source, by key; `changed` is told of differences."""
-
-    def __init__(
-        self,
-        source: Source,
-        read: Callable[[Object], Value],
-        changed: Callable[[bytes, Value | None, Value | None], None],
-    ) -> None:
-        self._cache = source.cache
-        self._decode = source.decode
-        self._read = read
-        self._changed = changed
-        self._values: dict[bytes, Value] = {}
-        self._revision = -1
-
-    def catch_up(self) -> None:
-        cache = self._cache
-        if cache.revision == self._revision:
-            return
-        if self._revision < 0:
-            self._reload()
-        else:
-            try:
-                events = cache.events_since(self._revision)  # type: ignore[arg-type]
-            except Expired:
-                self._reload()
-            else:
-                for event in events:
-                    self._put(event.object.key, None if event.type == "DELETED" else event.object)
-        self._revision = cache.revision
-
-    def _reload(self) -> None:
-        cache = self._cache
-        for key in self._values.keys() - set(cache.keys):
-            self._put(key, None)
-        for item in cache.scan(cache.prefix):
-            self._put(item.key, item)
-
-    def _put(self, key: bytes, item: CachedObject | None) -> None:
-        old = self._values.pop(key, None)
-        new = None
-        if item is not None:
-            new = self._values[key] = self._read(self._decode(item.body))
-        self._changed(key, old, new)
-
-
 class RoleIndex:
     """Answers which roles a user has, from four resources of the watch cache."""
 
@@ -127,10 +63,10 @@ class RoleIndex:
         # By namespace ("" for ClusterRoleBindings), then by subject, then by key.
         self._bindings: dict[str, dict[Subject, dict[bytes, Binding]]] = {}
         self._followed = (
-            _Followed(roles, _named_rules, self._role_changed),
-            _Followed(cluster_roles, _named_rules, self._role_changed),
-            _Followed(role_bindings, _binding, self._binding_changed),
-            _Followed(cluster_role_bindings, _binding, self._binding_changed),
+            Followed(roles, _named_rules, self._role_changed),
+            Followed(cluster_roles, _named_rules, self._role_changed),
+            Followed(role_bindings, _binding, self._binding_changed),
+            Followed(cluster_role_bindings, _binding, self._binding_changed),
         )
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from services.apiserver.authorization import Authorizer, RbacAuthorizer, decide
+from services.apiserver.authorization import Authorizer, Decision, RbacAuthorizer, decide
 from services.apiserver.authorization.reviewvalidation import (
     validate_local_review,
     validate_self_review,
@@ -25,6 +25,7 @@ from services.apiserver.negotiation import negotiate
 from services.apiserver.registry.strategy import Object
 from services.apiserver.request import AnyResponse, Request
 from services.apiserver.requestinfo import RequestInfo, UserInfo
+from services.apiserver.requestselectors import selectors_of_review
 from services.apiserver.validation.options import parse_create_options
 from services.apiserver.values.time import now
 from shared.resources import Resource
@@ -113,10 +114,16 @@ class Reviews:
         return await self._decided(review, subject_of(review["spec"]))
 
     async def _decided(self, review: Object, user: UserInfo) -> Object:
-        decision = await decide(self._authorizers, user, attributes_of(review["spec"]))
+        info = attributes_of(review["spec"])
+        decision = await decide(self._authorizers, user, info)
         status: dict[str, Any] = {"allowed": decision.allowed}
+        if decision.denied:
+            status["denied"] = True
         if decision.reason:
             status["reason"] = decision.reason
+        error = evaluation_error(decision, info)
+        if error:
+            status["evaluationError"] = error
         return {"metadata": review["metadata"], "spec": review["spec"], "status": status}
 
     async def _self_rules(self, request: Request, review: Object) -> Object:
@@ -211,7 +218,22 @@ def attributes_of(spec: Object) -> RequestInfo:
         resource=about.get("resource", ""),
         subresource=about.get("subresource", ""),
         name=about.get("name", ""),
+        selectors=selectors_of_review(about),
     )
+
+
+def evaluation_error(decision: Decision, info: RequestInfo) -> str:
+    """Return what went wrong on the way to a decision, "" for nothing."""
+    errors = [decision.error] if decision.error else []
+    if info.selectors is not None:
+        for name, (understood, error) in (
+            ("fieldSelector", info.selectors.fields()),
+            ("labelSelector", info.selectors.labels()),
+        ):
+            if error:
+                how = "partially ignored" if understood else "ignored"
+                errors.append(f"spec.resourceAttributes.{name} {how} due to parse error")
+    return "; ".join(errors)
 
 
 def user_as_dict(user: UserInfo) -> Object:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from services.apiserver.request import Request
 from services.apiserver.requestinfo import RequestInfo
+from services.apiserver.requestselectors import QuerySelectors
 from services.apiserver.validation.names import path_segment
 from shared.selectors import SelectorError, parse_field_selector
 
@@ -22,6 +23,8 @@ VERBS = {
 }
 NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
 SELECTED_NAME = "metadata.name"
+MANY = frozenset({"list", "watch", "deletecollection"})
+"""The verbs that select."""
 
 
 async def resolve_request_info(request: Request) -> None:
@@ -72,6 +75,8 @@ def request_info(method: str, path: str, query: Mapping[str, Sequence[str]]) -> 
         verb = "deletecollection"
     if verb in ("list", "watch") and not name:
         name = _selected_name(query.get("fieldSelector"))
+    # The older paths do not select consistently, so nothing is granted by their selectors.
+    selectors = _selectors(query) if verb in MANY and not is_watch_path else None
     return RequestInfo(
         True,
         path,
@@ -85,7 +90,15 @@ def request_info(method: str, path: str, query: Mapping[str, Sequence[str]]) -> 
         name,
         tuple(rest),
         is_watch_path,
+        selectors,
     )
+
+
+def _selectors(query: Mapping[str, Sequence[str]]) -> QuerySelectors | None:
+    fields, labels = query.get("fieldSelector"), query.get("labelSelector")
+    if fields is None and labels is None:
+        return None
+    return QuerySelectors(fields[0] if fields else "", labels[0] if labels else "")
 
 
 def _is_true(values: Sequence[str] | None) -> bool:

@@ -1,0 +1,80 @@
+"""Followed: what is made of each object of a resource, kept up with the watch cache.
+
+It is brought up to date when it is asked, by the events since it was last asked: what is derived
+follows a change as soon as the cache shows it, and nothing is done for changes nobody asks
+about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from services.apiserver.registry.strategy import Object
+from shared.objects import CachedObject
+from shared.watchcache import Expired, ResourceCache
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The cached objects of one resource, and how to read one."""
+
+    cache: ResourceCache
+    decode: Callable[[bytes], Object]
+
+
+Value = TypeVar("Value")
+
+
+class Followed(Generic[Value]):
+    """What `read` makes of each object of a source, by key; `changed` is told of differences.
+
+    `read` may return None for an object that is of no interest.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        read: Callable[[Object], Value | None],
+        changed: Callable[[bytes, Value | None, Value | None], None],
+    ) -> None:
+        self._cache = source.cache
+        self._decode = source.decode
+        self._read = read
+        self._changed = changed
+        self._values: dict[bytes, Value] = {}
+        self._revision = -1
+
+    def catch_up(self) -> None:
+        cache = self._cache
+        if cache.revision == self._revision:
+            return
+        if self._revision < 0:
+            self._reload()
+        else:
+            try:
+                events = cache.events_since(self._revision)  # type: ignore[arg-type]
+            except Expired:
+                self._reload()
+            else:
+                # Only the last event of an object counts.
+                last = {event.object.key: event for event in events}
+                for key, event in last.items():
+                    self._put(key, None if event.type == "DELETED" else event.object)
+        self._revision = cache.revision
+
+    def _reload(self) -> None:
+        cache = self._cache
+        for key in self._values.keys() - set(cache.keys):
+            self._put(key, None)
+        for item in cache.scan(cache.prefix):
+            self._put(item.key, item)
+
+    def _put(self, key: bytes, item: CachedObject | None) -> None:
+        old = self._values.pop(key, None)
+        new = None if item is None else self._read(self._decode(item.body))
+        if new is not None:
+            self._values[key] = new
+        if old is not None or new is not None:
+            self._changed(key, old, new)
