@@ -15,6 +15,11 @@ from services.apiserver.health import HealthChecks
 from services.apiserver.metrics import Metrics
 from services.apiserver.openapi import OpenApi
 from services.apiserver.request import AnyResponse, Receive, Request, Response, Scope, Send
+from services.apiserver.serviceaccounts.discovery import (
+    CONFIGURATION_PATH,
+    KEYS_PATH,
+    IssuerDocuments,
+)
 
 METRICS_TYPE = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 
@@ -29,11 +34,13 @@ class PlainRoutes:
         metrics: Metrics,
         discovery: Discovery,
         openapi: OpenApi,
+        issuer: IssuerDocuments | None,
     ) -> None:
         self._health = health
         self._metrics = metrics
         self._discovery = discovery
         self._openapi = openapi
+        self._issuer = issuer
 
     def router(self) -> ASGIApp:
         """Return the ASGI application of these routes."""
@@ -46,6 +53,9 @@ class PlainRoutes:
             Route("/metrics", self._endpoint(self._metrics_answer)),
             Route("/openapi/{rest:path}", self._endpoint(self._openapi_answer)),
         ]
+        if self._issuer is not None:
+            issuer = self._endpoint(self._issuer.answer)
+            routes += [Route(path, issuer) for path in (CONFIGURATION_PATH, KEYS_PATH)]
         return Router(
             routes, redirect_slashes=False, default=self._endpoint(self._discovery_answer)
         )

@@ -52,6 +52,8 @@ from services.apiserver.registry.strategy import Strategy
 from services.apiserver.request import Request
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.routes import PlainRoutes
+from services.apiserver.serviceaccounts.accounts import service_accounts
+from services.apiserver.serviceaccounts.tokenrequest import TokenRequests
 from services.apiserver.stages.authorization import authorize
 from services.apiserver.stages.flowcontrol import InFlight
 from services.apiserver.webhooks import Address, WebhookClient
@@ -207,6 +209,10 @@ class ApiServer:
         files: ServingFiles,
     ) -> Pipeline:
         options = self._options
+        address = f"{self._advertised()}:{port}"
+        accounts = service_accounts(
+            options.service_accounts, registry, options.certificates_dir, address
+        )
         authentication = access.authentication(options, admin_token=self._admin_token(port, files))
         authorization = access.authorization(options, registry)
         authorizers = authorization.authorizers
@@ -234,7 +240,7 @@ class ApiServer:
             authorizers,
             authorization.rbac,
             authentication.tokens.user_of,
-            audiences=options.service_accounts.issuers,
+            audiences=options.service_accounts.api_audiences,
             with_nodes="Node" in options.authorization.modes,
         )
         dispatch = Dispatch(
@@ -245,6 +251,7 @@ class ApiServer:
             PodActions(registry, flow),
             ComponentStatuses(self._storage_check(storage)),
             reviews,
+            TokenRequests(registry, flow, accounts.signing_key, accounts.policy),
         )
         other_paths = [
             path
@@ -256,10 +263,11 @@ class ApiServer:
             metrics=self._metrics,
             discovery=Discovery(
                 self._table,
-                f"{self._advertised()}:{port}",
+                address,
                 [*other_paths, *OTHER_PATHS],
             ),
             openapi=self._openapi,
+            issuer=accounts.documents,
         )
         gauges.add(self._metrics, cache, in_flight)
         return Pipeline(

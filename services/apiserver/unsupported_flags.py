@@ -15,8 +15,8 @@ REFUSED_FLAGS = frozenset(
     oidc-signing-algs oidc-username-claim oidc-username-prefix proxy-client-cert-file
     proxy-client-key-file requestheader-allowed-names requestheader-client-ca-file
     requestheader-extra-headers-prefix requestheader-group-headers requestheader-uid-headers
-    requestheader-username-headers runtime-config service-account-key-file
-    service-account-signing-endpoint service-account-signing-key-file tls-sni-cert-key
+    requestheader-username-headers runtime-config
+    service-account-signing-endpoint tls-sni-cert-key
     tracing-config-file
     """.split()
 )
@@ -24,7 +24,7 @@ REFUSED_FLAGS = frozenset(
 WARNED_FLAGS = frozenset(
     """
     aggregator-reject-forwarding-redirect allow-metric-labels allow-metric-labels-manifest
-    api-audiences apiserver-count audit-log-batch-buffer-size audit-log-batch-max-size
+    apiserver-count audit-log-batch-buffer-size audit-log-batch-max-size
     audit-log-batch-max-wait audit-log-batch-throttle-burst audit-log-batch-throttle-enable
     audit-log-batch-throttle-qps audit-log-compress audit-log-maxage audit-log-maxbackup
     audit-log-maxsize audit-log-mode audit-log-truncate-enabled
@@ -55,8 +55,7 @@ WARNED_FLAGS = frozenset(
     max-connection-bytes-per-sec max-resource-write-bytes min-compatibility-version
     peer-advertise-ip peer-advertise-port peer-ca-file permit-address-sharing
     permit-port-sharing profiling runtime-config-emulation-forward-compatible
-    service-account-extend-token-expiration service-account-jwks-uri service-account-lookup
-    service-account-max-token-expiration show-hidden-metrics-for-version
+    show-hidden-metrics-for-version
     shutdown-send-retry-after shutdown-watch-termination-grace-period
     storage-initialization-timeout strict-transport-security-directives target-ram-mb
     tls-cipher-suites tls-curve-preferences tls-min-version vmodule

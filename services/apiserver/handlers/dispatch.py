@@ -23,6 +23,7 @@ from services.apiserver.registry.interpret import details_of, not_found
 from services.apiserver.registry.served import Registry, Served
 from services.apiserver.request import AnyResponse, Request, Response
 from services.apiserver.requestinfo import RequestInfo
+from services.apiserver.serviceaccounts.tokenrequest import TokenRequests
 from services.apiserver.validation.names import path_segment
 from shared.resources import Resource, ResourceTable
 
@@ -45,6 +46,7 @@ class Dispatch:
         pods: PodActions,
         components: ComponentStatuses,
         reviews: Reviews,
+        token_requests: TokenRequests,
     ) -> None:
         self._table = table
         self._registry = registry
@@ -53,6 +55,7 @@ class Dispatch:
         self._pods = pods
         self._components = components
         self._reviews = reviews
+        self._token_requests = token_requests
 
     async def __call__(self, request: Request) -> AnyResponse:
         info = request.info
@@ -196,6 +199,8 @@ class Dispatch:
         action = self._pods.action(resource, info.subresource, verb)
         if action is not None:
             return await action(request, target)
+        if resource.name == "serviceaccounts" and info.subresource == "token":
+            return await self._token_requests.create(request, target)
         raise not_supported_yet(f"{resource.group_resource}/{info.subresource}")
 
     async def _review(self, request: Request, resource: Resource) -> AnyResponse:

@@ -141,12 +141,23 @@ class WriteFlow:
         obj: Object,
         options: WriteOptions,
     ) -> None:
-        """Admit what is created under an object: a binding, an eviction, a token request."""
+        """Admit what is created under an object: a binding, an eviction."""
         attributes = replace(
             self._attributes(ctx, served, "CREATE", options, obj), subresource=subresource
         )
         await self._admission.mutate(ctx, attributes)
         await self._admission.validate(ctx, attributes)
+
+    async def mutate_subresource(
+        self, ctx: WriteContext, served: Served, obj: Object, options: WriteOptions
+    ) -> None:
+        """Mutating admission of what is created under an object and validated in between."""
+        await self._admission.mutate(ctx, self._attributes(ctx, served, "CREATE", options, obj))
+
+    async def validate_subresource(
+        self, ctx: WriteContext, served: Served, obj: Object, options: WriteOptions
+    ) -> None:
+        await self._admission.validate(ctx, self._attributes(ctx, served, "CREATE", options, obj))
 
     def _attributes(
         self,

@@ -1,0 +1,104 @@
+"""Whose is a service account token? → its UserInfo, as an authentication.TokenAuthenticator.
+
+Source: kube-apiserver v1.36.2, pkg/serviceaccount/jwt.go (AuthenticateToken),
+apiserver/pkg/authentication/serviceaccount/util.go (UserInfo).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Sequence
+
+from services.apiserver.authentication import Authenticated
+from services.apiserver.errors import Unauthorized
+from services.apiserver.requestinfo import UserInfo
+from services.apiserver.serviceaccounts.boundobjects import BoundObjects
+from services.apiserver.serviceaccounts.claims import Claims
+from services.apiserver.serviceaccounts.signature import SignedToken, SignedTokens
+from shared.signingkeys import VerificationKey
+
+ALL_ACCOUNTS = "system:serviceaccounts"
+ALL_AUTHENTICATED = "system:authenticated"
+EXTRA = "authentication.kubernetes.io/"
+
+
+class ServiceAccountTokens:
+    """Tokens of one of `issuers` that one of `keys` signed.
+
+    `api_audiences` are those of this server. Without `lookup`, a token of the older kind is
+    good even when its Secret is gone.
+    """
+
+    def __init__(
+        self,
+        *,
+        issuers: Collection[str],
+        keys: Sequence[VerificationKey],
+        api_audiences: tuple[str, ...],
+        objects: BoundObjects,
+        lookup: bool = True,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._signed = SignedTokens(issuers, keys)
+        self._api_audiences = api_audiences
+        self._objects = objects
+        self._lookup = lookup
+        self._clock = clock
+
+    async def authenticate_token(
+        self, token: str, audiences: tuple[str, ...]
+    ) -> Authenticated | None:
+        signed = self._signed.read(token)
+        if signed is None:
+            return None
+        claims = signed.claims
+        now = self._clock()
+        claims.check_time(now)
+        meant_for = claims.audiences or self._api_audiences
+        common = tuple(one for one in meant_for if one in audiences)
+        if not common:
+            raise Unauthorized(
+                f"token audiences {_list(meant_for)} is invalid for the target audiences "
+                f"{_list(audiences)}"
+            )
+        await self._check_objects(signed, token, now)
+        return Authenticated(user_of(claims), common)
+
+    async def _check_objects(self, signed: SignedToken, token: str, now: float) -> None:
+        if signed.proof is not None and signed.proof.holds():
+            return
+        signed.proof = None
+        if not signed.claims.legacy:
+            proof = await self._objects.check(signed.claims, now)
+        elif self._lookup:
+            proof = await self._objects.check_legacy(signed.claims, token)
+        else:
+            return
+        if proof.lasting:
+            signed.proof = proof
+
+
+def user_of(claims: Claims) -> UserInfo:
+    """Return the user that a token stands for."""
+    extra: dict[str, str] = {}
+    if claims.token_id:
+        extra["credential-id"] = f"JTI={claims.token_id}"
+    if claims.node is not None and claims.node.name:
+        extra["node-name"] = claims.node.name
+        if claims.node.uid:
+            extra["node-uid"] = claims.node.uid
+    if claims.pod is not None and claims.pod.name and claims.pod.uid:
+        extra["pod-name"] = claims.pod.name
+        extra["pod-uid"] = claims.pod.uid
+    return UserInfo(
+        claims.username,
+        claims.account.uid,
+        (ALL_ACCOUNTS, f"{ALL_ACCOUNTS}:{claims.namespace}", ALL_AUTHENTICATED),
+        tuple((EXTRA + name, (value,)) for name, value in extra.items()),
+    )
+
+
+def _list(audiences: Sequence[str]) -> str:
+    """Print texts as Go's %q prints a slice."""
+    return f"[{' '.join(json.dumps(one, ensure_ascii=False) for one in audiences)}]"
