@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ class Connection:
 
     async def lines(
         self, path: str, *, open_timeout_s: float = 10.0, silence_s: float = 30.0
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Yield the lines of a streamed answer until it ends; an error's body is one line.
 
         Raises:
@@ -103,9 +103,10 @@ class Connection:
             async with asyncio.timeout(open_timeout_s):
                 reader = await self._send("GET", path, None, "application/json")
                 status, headers = await _head(reader)
-                if status != 200:
-                    yield await _body(reader, headers)
-                    return
+                refusal = await _body(reader, headers) if status != 200 else None
+            if refusal is not None:
+                yield refusal
+                return
             rest = b""
             while True:
                 async with asyncio.timeout(silence_s):
@@ -161,7 +162,7 @@ async def _head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
 async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
     if headers.get("transfer-encoding") != "chunked":
         return await reader.readexactly(int(headers.get("content-length", "0")))
-    chunks = []
+    chunks: list[bytes] = []
     while True:
         size = int(await reader.readuntil(b"\r\n"), 16)
         chunk = await reader.readexactly(size + 2)

@@ -1,0 +1,152 @@
+"""What goes wrong: faults in an order, at times and for durations that a seed decides.
+
+Each fault ends by itself: a killed process is started again by its supervisor, a paused one goes
+on, a cut link is mended. Now and then a second one comes while the first still lasts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from redis.exceptions import RedisError
+
+from tests.chaos.history import Fault, History
+from tests.chaos.recorder import now
+from tests.chaos.system import Part, System
+
+CALM_S = (1.0, 5.0)
+"""Between two faults."""
+SECOND_FAULT = 0.25
+"""How often another fault begins before one has ended."""
+PAUSE_S = (0.5, 8.0)
+CUT_S = (0.5, 6.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A kind of fault, how likely it is, and to whom it can happen (roles, or links)."""
+
+    kind: str
+    weight: int
+    targets: tuple[str, ...]
+
+
+PLANS = (
+    Plan("kill", 6, ("apiserver",)),
+    Plan("kill", 4, ("watchfanout",)),
+    Plan("kill leader", 4, ("watchfanout",)),
+    Plan("kill", 3, ("redis",)),
+    Plan("kill", 3, ("etcd",)),
+    Plan("kill", 1, ("haproxy",)),
+    Plan("terminate", 2, ("apiserver", "watchfanout")),
+    Plan("pause", 3, ("apiserver",)),
+    Plan("pause leader", 3, ("watchfanout",)),
+    Plan("pause", 1, ("watchfanout",)),
+    Plan("pause", 2, ("redis",)),
+    Plan("pause", 2, ("etcd",)),
+    Plan("flush", 3, ("redis",)),
+    Plan("cut", 3, ("etcd", "redis")),
+    Plan("freeze", 3, ("etcd", "redis")),
+    Plan("freeze open connections", 2, ("etcd", "redis")),
+    Plan("kill all", 1, ("apiserver",)),
+)
+
+Leads = Callable[[Part], Awaitable[bool]]
+
+
+class Faults:
+    def __init__(self, system: System, history: History, seed: int, leads: Leads) -> None:
+        self._system = system
+        self._history = history
+        self._dice = random.Random(f"{seed} faults")
+        self._leads = leads
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Do harm until `stop`; every fault has ended when this returns."""
+        async with asyncio.TaskGroup() as tasks:
+            while not stop.is_set():
+                await asyncio.sleep(self._dice.uniform(*CALM_S))
+                fault = tasks.create_task(self._one(), name="fault")
+                if self._dice.random() >= SECOND_FAULT:
+                    await fault
+
+    async def _one(self) -> None:
+        roles = {part.role for part in self._system.parts()}
+        possible = [plan for plan in PLANS if self._target_exists(plan, roles)]
+        (plan,) = self._dice.choices(possible, [plan.weight for plan in possible])
+        target = self._dice.choice(plan.targets)
+        began = now()
+        name = await self._do(plan.kind, target)
+        if name:
+            self._history.faults.append(Fault(plan.kind, name, began, now()))
+
+    def _target_exists(self, plan: Plan, roles: set[str]) -> bool:
+        if plan.kind.startswith(("cut", "freeze")):
+            return set(plan.targets) <= set(self._system.links)
+        return set(plan.targets) <= roles
+
+    async def _do(self, kind: str, target: str) -> str:
+        """Return to whom it happened, "" if there was nobody."""
+        match kind:
+            case "flush":
+                return target if await self._flush() else ""
+            case "cut" | "freeze" | "freeze open connections":
+                return await self._disturb(kind, target)
+            case "kill all":
+                for part in self._parts(target):
+                    _signal(part, signal.SIGKILL)
+                return target
+        parts = self._parts(target)
+        if kind.endswith("leader"):
+            parts = [part for part in parts if await self._leads(part)]
+        if not parts:
+            return ""
+        part = self._dice.choice(parts)
+        match kind.split()[0]:
+            case "kill":
+                _signal(part, signal.SIGKILL)
+            case "terminate":
+                _signal(part, signal.SIGTERM)
+            case "pause":
+                await self._pause(part)
+        return part.role
+
+    def _parts(self, role: str) -> list[Part]:
+        return [part for part in self._system.parts() if part.role == role]
+
+    async def _flush(self) -> bool:
+        try:
+            await self._system.flush()
+        except (RedisError, OSError):
+            return False  # it is down already
+        return True
+
+    async def _pause(self, part: Part) -> None:
+        _signal(part, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(self._dice.uniform(*PAUSE_S))
+        finally:
+            _signal(part, signal.SIGCONT)
+
+    async def _disturb(self, kind: str, target: str) -> str:
+        link = self._system.links[target]
+        if kind == "cut":
+            link.cut()
+        else:
+            link.freeze(new_ones_too=kind == "freeze")
+        try:
+            await asyncio.sleep(self._dice.uniform(*CUT_S))
+        finally:
+            link.mend()
+        return f"link to {target}"
+
+
+def _signal(part: Part, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it died already, of another fault
+        os.kill(part.pid, number)
