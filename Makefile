@@ -1,6 +1,7 @@
 # Everything is made in .venv, with the versions of constraints.txt.
 #
-#   make run      start an API server on this machine; UP="--secure-port 7443" gives flags
+#   make run      start an API server on this machine; UP="--secure-port 7443" gives flags,
+#                 REPLICAS=3 starts three behind HAProxy, with etcd and Redis
 #   make test     all checks and tests
 #   make lint     the checks alone
 #   make bench    what the server spends on each work; BENCH="--etcd get create" gives flags
@@ -11,21 +12,22 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UP ?=
+REPLICAS ?=
 PYTEST ?=
 BENCH ?=
 
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: run install test lint etcd bench microbench clean
+.PHONY: run install test lint programs bench microbench clean
 .DEFAULT_GOAL := run
 
-run: $(INSTALLED)
-	@exec $(BIN)/kubefan up $(UP)
+run: $(INSTALLED) $(if $(REPLICAS),programs)
+	@exec $(BIN)/kubefan up $(if $(REPLICAS),--replicas=$(REPLICAS)) $(UP)
 
-install: $(INSTALLED)
+install: $(INSTALLED) $(if $(REPLICAS),programs)
 
-test: lint etcd
+test: lint programs
 	$(BIN)/pytest $(PYTEST)
 
 lint: $(INSTALLED_DEV)
@@ -62,7 +64,10 @@ $(INSTALLED_DEV): $(INSTALLED)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-# The tests run against a real etcd and a real Redis too.
-etcd:
+# What several replicas need beside Python; the tests run against them too. Debian's haproxy
+# is in a directory that is not in everybody's PATH.
+programs: export PATH := $(PATH):/usr/sbin:/sbin
+programs:
 	@command -v etcd >/dev/null || sh tools/apt-install.sh etcd-server
 	@command -v redis-server >/dev/null || sh tools/apt-install.sh redis-server
+	@command -v haproxy >/dev/null || sh tools/apt-install.sh haproxy

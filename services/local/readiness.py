@@ -1,4 +1,4 @@
-"""Waiting until the API server that wrote a kubeconfig says it is ready."""
+"""Waiting until the API server that a kubeconfig names says it is ready."""
 
 from __future__ import annotations
 
