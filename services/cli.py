@@ -14,6 +14,10 @@ KUBERNETES_VERSION = "v1.36.2"
 _SERVICES = {
     "up": ("services.local.__main__", "start a whole system on this machine"),
     "apiserver": ("services.apiserver.__main__", "the API server; flags as kube-apiserver's"),
+    "watchfanout": (
+        "services.watchfanout.__main__",
+        "reads etcd once for all API servers",
+    ),
     "controllers": (
         "services.controllers.__main__",
         "the controllers beside it; flags as kube-controller-manager's",

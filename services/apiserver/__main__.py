@@ -13,6 +13,8 @@ from services.apiserver import memory
 from services.apiserver.options import ApiServerOptions, OptionsError
 from services.apiserver.server import ApiServer
 from services.apiserver.stages.authentication import TokenFileError
+from shared.eventlog import EventLogError
+from shared.logs import start_logging
 from shared.storage import StorageError
 
 
@@ -34,41 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OptionsError, TokenFileError) as error:
         print(f"kubefan apiserver: {error}", file=sys.stderr)
         return 2
-    except (StorageError, OSError) as error:
+    except (StorageError, EventLogError, OSError) as error:
         print(f"kubefan apiserver: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 0
     return 0
-
-
-class FieldFormatter(logging.Formatter):
-    """One line a record: time, level, logger, constant text, and the fields behind it."""
-
-    _KNOWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
-
-    def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        fields = [
-            f"{name}={value!r}"
-            for name, value in record.__dict__.items()
-            if name not in self._KNOWN
-        ]
-        if not fields:
-            return text
-        head, separator, rest = text.partition("\n")
-        return f"{head} {' '.join(fields)}{separator}{rest}"
-
-
-def start_logging(verbosity: int) -> None:
-    """Log to standard error; -v=6 and more shows what only a developer wants to see."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        FieldFormatter("%(asctime)s.%(msecs)03d %(levelname).1s %(name)s: %(message)s", "%H:%M:%S")
-    )
-    level = logging.DEBUG if verbosity >= 6 else logging.INFO
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""The event flow of a server that follows its storage itself: storage → log → cache → watchers.
+"""The event flow: how a replica's watch cache comes to follow the store.
 
-In a scaled-out system the first half is the watchfanout's; the second half is the same.
+One process alone does it all itself: storage → log in memory → cache → watchers
+(`OwnEventFlow`). One of several gets a snapshot from a watchfanout and follows the log that
+this fills (`SharedEventFlow`); the second half is the same.
 """
 
 from __future__ import annotations
@@ -8,24 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from shared.eventlog import EventLogError
+from services.apiserver.snapshots import Snapshots
+from shared.eventlog import EventLog, EventLogError
 from shared.eventlog.memory import MemoryEventLog
 from shared.fanout import Follower, HistoryLost, load_snapshot
-from shared.objects import ExtractionRule, Extractor
-from shared.objects.extraction import FieldSource
-from shared.resources import ResourceTable, SelectableField, selection_rules
-from shared.storage import (
-    Compacted,
-    FutureRevision,
-    Revision,
-    Storage,
-    StorageError,
-    StorageUnavailable,
-)
+from shared.objects import Extractor
+from shared.storage import Compacted, Revision, Storage, StorageUnavailable
 from shared.watchcache import ReloadNeeded, StaleSnapshot, WatchCache
 
 log = logging.getLogger("kubefan.apiserver.events")
@@ -34,24 +28,51 @@ BACKFILL_REVISIONS = 5_000
 """How much of the storage's history a starting server reads again, so that the clients of its
 predecessor resume: more than a minute at 50 writes/s."""
 RETRY_S = 1.0
+PAST_TIMEOUT_S = 10.0
+"""How long a starting replica waits for a log that can't be reached, for the sake of clients
+that want to resume here. Then it serves without a past."""
 
 
-class EventFlow:
-    """Keeps a watch cache up to date with a storage."""
+class EventFlow(ABC):
+    """Keeps a watch cache up to date."""
 
-    def __init__(self, storage: Storage, cache: WatchCache, extractor: Extractor) -> None:
-        self._storage = storage
+    def __init__(self, cache: WatchCache) -> None:
         self._cache = cache
-        self._extractor = extractor
         self.ready = asyncio.Event()
-        """Set while the cache is loaded and follows the storage."""
+        """Set while the cache may be served from."""
 
     def __repr__(self) -> str:
         state = "following" if self.ready.is_set() else "loading"
-        return f"<EventFlow {state} {self._cache!r}>"
+        return f"<{type(self).__name__} {state} {self._cache!r}>"
+
+    @abstractmethod
+    async def run(self) -> None:
+        """Load and follow, for ever."""
+
+    async def _say_ready_with_past(self, timeout_s: float) -> None:
+        """Set `ready` once the cache's windows are filled."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                # Looked at rather than signalled: once a start, for some milliseconds.
+                while self._cache.is_backfilling:  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+        except TimeoutError:
+            log.warning("ready without the past: watches can't be resumed from before now")
+        self.ready.set()
+
+
+class OwnEventFlow(EventFlow):
+    """Of a server that follows its storage itself."""
+
+    def __init__(
+        self, storage: Storage, cache: WatchCache, extractor: Extractor, *, etcd_prefix: str
+    ) -> None:
+        super().__init__(cache)
+        self._storage = storage
+        self._extractor = extractor
+        self._etcd_prefix = etcd_prefix
 
     async def run(self) -> None:
-        """Load and follow, for ever; starts again from a snapshot whenever the thread is lost."""
         while True:
             try:
                 await self._load_and_follow()
@@ -64,14 +85,16 @@ class EventFlow:
                 self.ready.clear()
 
     async def _load_and_follow(self) -> None:
-        # All keys, not only those of the prefix: whatever moves the store's revision must move
-        # the cache's, or consistent reads would wait for an event that never comes.
-        snapshot = await load_snapshot(self._storage, b"", self._extractor)
+        snapshot = await load_snapshot(
+            self._storage, self._extractor, etcd_prefix=self._etcd_prefix
+        )
         await self._cache.load(snapshot)
         if snapshot.skipped:
             log.warning("values that are no objects", extra={"count": snapshot.skipped})
         event_log = MemoryEventLog()
-        follower = Follower(self._storage, event_log, self._extractor, prefix=b"")
+        follower = Follower(
+            self._storage, event_log, self._extractor, etcd_prefix=self._etcd_prefix
+        )
         start = await self._oldest_wanted(snapshot.revision)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -96,68 +119,51 @@ class EventFlow:
         return wanted
 
 
-class Compaction:
-    """Lets the storage forget what is older than an interval, as kube-apiserver does."""
+class SharedEventFlow(EventFlow):
+    """Of a replica: a snapshot, and the event log that a watchfanout fills."""
 
-    def __init__(self, storage: Storage, interval_s: float) -> None:
-        self._storage = storage
-        self._interval_s = interval_s
+    def __init__(self, snapshots: Snapshots, event_log: EventLog, cache: WatchCache) -> None:
+        super().__init__(cache)
+        self._snapshots = snapshots
+        self._log = event_log
+        self.reloads = 0
+        """How often what followed was gone from the log, and everything was loaded anew."""
 
     async def run(self) -> None:
-        """Compact for ever, each time to the revision of one interval ago."""
-        revision = await self._current()
+        async with asyncio.TaskGroup() as tasks:
+            await self._load()
+            tasks.create_task(self._say_ready_with_past(PAST_TIMEOUT_S), name="fill the windows")
+            while True:
+                try:
+                    await self._cache.follow(self._log)
+                except ReloadNeeded as error:
+                    # What is there is served meanwhile: consistent reads go by the storage.
+                    log.warning("the cache is loaded anew", extra={"why": str(error)})
+                    self.reloads += 1
+                    await self._load()
+                except EventLogError as error:
+                    log.warning("the event log is away", extra={"why": str(error)})
+                    await asyncio.sleep(RETRY_S * (0.5 + random.random()))
+
+    async def _load(self) -> None:
         while True:
-            await asyncio.sleep(self._interval_s)
             try:
-                if revision is not None:
-                    await self._storage.compact(revision)
-            except (Compacted, FutureRevision, StorageUnavailable) as error:
-                # Another replica was quicker, or the storage is away: next time.
-                log.info("nothing compacted", extra={"why": str(error)})
-            revision = await self._current()
+                snapshot = await self._snapshots.newest(at_least=await self._log_begins())
+                await self._cache.load(snapshot)
+            except (StorageUnavailable, StaleSnapshot, Compacted) as error:
+                log.warning("no snapshot to begin with", extra={"why": str(error)})
+                await asyncio.sleep(RETRY_S * (0.5 + random.random()))
+            else:
+                return
 
-    async def _current(self) -> Revision | None:
+    async def _log_begins(self) -> Revision:
+        """Return the revision that a snapshot has to have reached for the log to continue it."""
         try:
-            return await self._storage.current_revision()
-        except StorageError as error:
-            log.info("no revision to compact to", extra={"why": str(error)})
-            return None
-
-
-def extractor_for(table: ResourceTable, etcd_prefix: str) -> Extractor:
-    """Return the extractor that knows every resource's selectable fields."""
-    rules = selection_rules(table.resources(), etcd_prefix)
-    return Extractor(
-        ExtractionRule(prefix, {one.name: field_source(one) for one in fields})
-        for prefix, fields in rules.items()
-    )
-
-
-def field_source(selectable: SelectableField) -> FieldSource:
-    """Return how a selectable field is read from a stored object."""
-    if selectable.path and not selectable.fallback:
-        return (selectable.path, selectable.default)
-
-    def read(value: Mapping[str, Any]) -> str:
-        return (
-            text_at(value, selectable.path)
-            or text_at(value, selectable.fallback)
-            or selectable.default
-        )
-
-    return read
-
-
-def text_at(value: Mapping[str, Any], path: tuple[str, ...]) -> str:
-    """Return the scalar at `path` as text, "" where there is none."""
-    found: Any = value
-    for name in path:
-        if not isinstance(found, Mapping):
-            return ""
-        found = found.get(name)
-    if isinstance(found, bool):
-        return "true" if found else "false"
-    return str(found) if isinstance(found, (str, int, float)) else ""
+            bounds = await self._log.bounds()
+        except EventLogError:
+            bounds = None
+        oldest = Revision(0) if bounds is None else bounds.oldest
+        return max(oldest, self._cache.revision)
 
 
 Observe = Callable[[str, float], None]

@@ -26,7 +26,12 @@ from services.apiserver.certificates import ServingFiles, admin_token, serving_f
 from services.apiserver.codec import codec_for
 from services.apiserver.customresources.registrar import Registrar
 from services.apiserver.discovery import Discovery
-from services.apiserver.eventflow import Compaction, EventFlow, extractor_for, open_storage
+from services.apiserver.eventflow import (
+    EventFlow,
+    OwnEventFlow,
+    SharedEventFlow,
+    open_storage,
+)
 from services.apiserver.flowschemastatus import FlowSchemaStatus
 from services.apiserver.handlers.componentstatus import ComponentStatuses
 from services.apiserver.handlers.dispatch import Dispatch
@@ -43,6 +48,7 @@ from services.apiserver.lookup import CacheLookup
 from services.apiserver.metrics import Metrics
 from services.apiserver.openapi import OpenApi
 from services.apiserver.options import ApiServerOptions, OptionsError
+from services.apiserver.options.event_log import EventLogOptions
 from services.apiserver.pipeline import Pipeline
 from services.apiserver.registry.allocators import NodePorts, ServiceAddresses
 from services.apiserver.registry.backend import Backend
@@ -54,12 +60,18 @@ from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.routes import PlainRoutes
 from services.apiserver.serviceaccounts.accounts import service_accounts
 from services.apiserver.serviceaccounts.tokenrequest import TokenRequests
+from services.apiserver.snapshots import Snapshots
 from services.apiserver.stages.authorization import authorize
 from services.apiserver.stages.flowcontrol import InFlight
 from services.apiserver.webhooks import Address, WebhookClient
 from shared import kubeconfig
+from shared.eventlog import EventLog
+from shared.fanout import extractor_for
+from shared.fanout.client import SnapshotAccess
+from shared.objects import Extractor
 from shared.resources import ResourceTable, builtin_table
 from shared.storage import Storage, StorageError
+from shared.storage.compaction import Compaction
 from shared.watchcache import EndReason, HistoryLimits, ReadyWatchers, WatchCache
 
 log = logging.getLogger("kubefan.apiserver")
@@ -115,17 +127,22 @@ class ApiServer:
             data_dir=options.data_dir,
             observe=self._metrics.storage,
         )
+        event_log = shared_event_log(options.event_log)
         try:
-            await self._serve(storage, listener)
+            await self._serve(storage, event_log, listener)
         finally:
             listener.close()
+            if event_log is not None:
+                await event_log.aclose()
             await storage.aclose()
 
-    async def _serve(self, storage: Storage, listener: socket.socket) -> None:
+    async def _serve(
+        self, storage: Storage, event_log: EventLog | None, listener: socket.socket
+    ) -> None:
         options, table = self._options, self._table
-        extractor = extractor_for(table, options.etcd_prefix)
+        extractor = extractor_for(table.resources(), options.etcd_prefix)
         cache = WatchCache(history_limits=history_limits(options))
-        events = EventFlow(storage, cache, extractor)
+        events = event_flow(options, storage, event_log, cache, extractor)
         backend = Backend(
             storage,
             cache,
@@ -148,11 +165,11 @@ class ApiServer:
             background = [
                 tasks.create_task(events.run(), name="event flow"),
                 tasks.create_task(self._metrics.sample_event_loop(), name="event loop sampler"),
-                tasks.create_task(
-                    Compaction(storage, options.etcd_compaction_interval_s).run(),
-                    name="compaction",
-                ),
             ]
+            interval_s = options.etcd_compaction_interval_s
+            if event_log is None and interval_s:  # else it is for the watchfanout
+                compaction = Compaction(storage, interval_s)
+                background.append(tasks.create_task(compaction.run(), name="compaction"))
             async with asyncio.timeout(START_TIMEOUT_S):
                 await events.ready.wait()
                 registrar = Registrar(table, registry, backend, self._openapi, webhooks)
@@ -367,6 +384,42 @@ class HttpServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._before_shutdown()
         await super().shutdown(sockets)
+
+
+def shared_event_log(options: EventLogOptions) -> EventLog | None:
+    """Return the log that a watchfanout fills; None for a server that needs none.
+
+    Raises:
+        EventLogError, OSError: its URL or a file can't be used.
+    """
+    if not options.url:
+        return None
+    # Imported where it is used: an embedded server starts without.
+    from shared.eventlog.redis import RedisEventLog, RedisServer, RedisTls
+
+    password = None
+    if options.password_file:
+        password = Path(options.password_file).read_text().strip()
+    tls = RedisTls(ca=Path(options.cafile)) if options.cafile else None
+    return RedisEventLog(RedisServer.from_url(options.url, password=password, tls=tls))
+
+
+def event_flow(
+    options: ApiServerOptions,
+    storage: Storage,
+    event_log: EventLog | None,
+    cache: WatchCache,
+    extractor: Extractor,
+) -> EventFlow:
+    """Return what keeps the cache up to date: by the storage itself, or by the shared log."""
+    prefix = options.etcd_prefix
+    if event_log is None:
+        return OwnEventFlow(storage, cache, extractor, etcd_prefix=prefix)
+    given = options.event_log
+    access = SnapshotAccess.from_files(given.watchfanout_cafile, given.watchfanout_token_file)
+    servers = given.watchfanout_servers
+    snapshots = Snapshots(servers, access, storage, extractor, etcd_prefix=prefix)
+    return SharedEventFlow(snapshots, event_log, cache)
 
 
 def service_allocators(options: ApiServerOptions, storage: Storage) -> ServiceAllocators:

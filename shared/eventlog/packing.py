@@ -36,7 +36,9 @@ def pack_entry(entry: Entry) -> bytes:
         )
         for event in entry.events
     ]
-    packed: bytes = msgpack.packb((FORMAT, entry.previous, entry.revision, events))
+    packed: bytes = msgpack.packb(
+        (FORMAT, entry.previous, entry.revision, events, entry.received_s)
+    )
     return packed
 
 
@@ -55,11 +57,12 @@ class Unpacker:
         Raises:
             UnknownFormat: it is damaged or has another layout.
         """
-        previous, revision, rows = _unpacked(packed, 3)
+        previous, revision, rows, received_s = _unpacked(packed, 4)
         try:
-            return Entry(previous, revision, tuple([self._event(*row) for row in rows]))
+            events = tuple([self._event(*row) for row in rows])
         except (TypeError, IndexError, AttributeError) as error:
             raise UnknownFormat(f"not an event of format {FORMAT}") from error
+        return Entry(previous, revision, events, received_s)
 
     def objects(self, packed: bytes) -> list[CachedObject]:
         """Return the objects that were packed.

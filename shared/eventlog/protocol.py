@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from shared.objects.selection import Selection
@@ -63,6 +63,8 @@ class Entry:
     previous: Revision
     revision: Revision
     events: tuple[Event, ...] = ()
+    received_s: float = field(default=0.0, compare=False)
+    """When the writer of the log got them from the store, in seconds since 1970; 0 if unknown."""
 
     @property
     def size_bytes(self) -> int:

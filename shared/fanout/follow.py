@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import cast
 
 from shared.eventlog.protocol import Entry, Event, EventLog
 from shared.fanout.errors import HistoryLost
+from shared.fanout.rules import DefinitionRules
 from shared.fanout.translate import Translator
 from shared.objects.extraction import Extractor
 from shared.storage.errors import Compacted
@@ -28,15 +30,19 @@ class Follower:
         log: EventLog,
         extractor: Extractor,
         *,
-        prefix: bytes,
+        etcd_prefix: str,
         entry_limit_bytes: int = 2**20,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """`entry_limit_bytes` splits a batch between commits: readers unpack an entry at once."""
+        """`entry_limit_bytes` splits a batch between commits: readers unpack an entry at once.
+
+        `clock` gives the time that entries are marked with, in seconds since 1970.
+        """
         self._storage = storage
         self._log = log
-        self._prefix = prefix
         self._entry_limit_bytes = entry_limit_bytes
-        self._translator = Translator(extractor)
+        self._clock = clock
+        self._translator = Translator(extractor, DefinitionRules(extractor, etcd_prefix))
         self.revision = Revision(0)
         """Everything up to it is in the log."""
         self.events = 0
@@ -60,9 +66,9 @@ class Follower:
         """
         self.revision = after
         # The protocol promises a generator and says only iterator.
-        batches = cast(
-            "AsyncGenerator[ChangeBatch, None]", self._storage.watch(self._prefix, after=after)
-        )
+        # All keys, not only those of the prefix: whatever moves the store's revision must move
+        # the caches', or consistent reads would wait for an event that never comes.
+        batches = cast("AsyncGenerator[ChangeBatch, None]", self._storage.watch(b"", after=after))
         try:
             async with aclosing(batches):
                 async for batch in batches:
@@ -71,6 +77,7 @@ class Follower:
             raise HistoryLost(self.revision) from error
 
     async def _append(self, changes: Sequence[Change], revision: Revision) -> None:
+        received_s = self._clock()
         time_slice = TimeSlice()
         events: list[Event] = []
         size_bytes = 0
@@ -78,7 +85,7 @@ class Follower:
         for change in changes:
             # Only where a commit ends may an entry end.
             if size_bytes >= self._entry_limit_bytes and change.revision > last:
-                await self._append_entry(last, events)
+                await self._append_entry(last, events, received_s)
                 events, size_bytes = [], 0
             last = change.revision
             event = self._translator.event(change)
@@ -87,11 +94,13 @@ class Follower:
                 size_bytes += event.size_bytes
             if time_slice.is_over():
                 await time_slice.give_way()
-        await self._append_entry(revision, events)
+        await self._append_entry(revision, events, received_s)
 
-    async def _append_entry(self, revision: Revision, events: list[Event]) -> None:
+    async def _append_entry(
+        self, revision: Revision, events: list[Event], received_s: float
+    ) -> None:
         if revision <= self.revision:
             return  # a watch that says again where it stands
-        await self._log.append(Entry(self.revision, revision, tuple(events)))
+        await self._log.append(Entry(self.revision, revision, tuple(events), received_s))
         self.revision = revision
         self.events += len(events)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shared.fanout.rules import DefinitionRules
 from shared.objects.cachedobject import CachedObject
 from shared.objects.extraction import Extractor
 from shared.objects.wire import NotAnObject, to_body
@@ -25,9 +26,9 @@ class Snapshot:
 
 
 async def load_snapshot(
-    storage: Storage, prefix: bytes, extractor: Extractor, *, page_keys: int = 500
+    storage: Storage, extractor: Extractor, *, etcd_prefix: str, page_keys: int = 500
 ) -> Snapshot:
-    """Read the newest state of all keys under `prefix`.
+    """Read the newest state of all keys, whatever their prefix, and learn the definitions' rules.
 
     In pages of `page_keys` keys: 2 MB of pods, below gRPC's default limit of 4 MB, and small
     enough not to hold up others in the store.
@@ -38,12 +39,16 @@ async def load_snapshot(
     """
     objects: list[CachedObject] = []
     skipped = 0
-    revision: Revision | None = None
     start: bytes | None = None
     time_slice = TimeSlice()
+    # The definitions first: they say what is to be extracted of the others.
+    rules = DefinitionRules(extractor, etcd_prefix)
+    page = await storage.list(rules.prefix)
+    revision = page.revision
+    for item in page.items:
+        rules.learn(item.value)
     while True:
-        page = await storage.list(prefix, start=start, limit=page_keys, revision=revision)
-        revision = page.revision
+        page = await storage.list(b"", start=start, limit=page_keys, revision=revision)
         for item in page.items:
             try:
                 wire_prefix, body = to_body(item.value, item.revision)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from shared.eventlog.protocol import Event, Previous
 from shared.fanout.errors import HistoryLost
+from shared.fanout.rules import DefinitionRules
 from shared.objects.extraction import Extractor
 from shared.objects.selection import Selection
 from shared.objects.wire import NotAnObject, to_body
@@ -27,10 +28,11 @@ class _State:
 class Translator:
     """Makes events of changes. Values that are not objects count as absent, and in `skipped`."""
 
-    __slots__ = ("_extractor", "_generation", "_selections", "skipped")
+    __slots__ = ("_definitions", "_extractor", "_generation", "_selections", "skipped")
 
-    def __init__(self, extractor: Extractor) -> None:
+    def __init__(self, extractor: Extractor, definitions: DefinitionRules) -> None:
         self._extractor = extractor
+        self._definitions = definitions
         self._generation = extractor.generation
         self._selections: dict[bytes, tuple[Revision, Selection]] = {}
         self.skipped = 0
@@ -52,6 +54,8 @@ class Translator:
                 return None
             return Event("DELETED", key, revision, last.prefix, last.body, last.selection)
 
+        if key.startswith(self._definitions.prefix):
+            self._definitions.learn(change.value)
         if self._generation != self._extractor.generation:
             self._selections.clear()  # made under other rules
             self._generation = self._extractor.generation

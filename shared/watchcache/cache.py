@@ -59,6 +59,11 @@ class WatchCache:
         """All registered ones."""
         return list(self._resources.values())
 
+    @property
+    def rest(self) -> ResourceCache:
+        """What belongs to no registered resource."""
+        return self._unregistered
+
     def resource(self, prefix: bytes) -> ResourceCache:
         """Return the resource whose keys begin with `prefix` (`/registry/pods/`).
 
@@ -134,7 +139,12 @@ class WatchCache:
                 older.oldest = backfill.oldest
             resource.history.prepend(older)
 
-    async def follow(self, log: EventLog) -> None:
+    @property
+    def is_backfilling(self) -> bool:
+        """Whether `follow` may still add to the past."""
+        return self._backfill is not None
+
+    async def follow(self, log: EventLog, *, backfill: bool = True) -> None:
         """Apply the log for ever, and first back-fill from it what it holds of the past.
 
         Gives way to others at least every few milliseconds, between commits. When cancelled or
@@ -144,6 +154,8 @@ class WatchCache:
             ReloadNeeded: the log does not tell what follows; load a snapshot.
             EventLogError: as it comes; follow again.
         """
+        if not backfill:
+            self._backfill = None
         try:
             if (past := await self._past_in(log)) is not None:
                 try:

@@ -70,6 +70,10 @@ class ResourceCache:
     def get(self, key: bytes) -> CachedObject | None:
         return self._objects.get(key)
 
+    def objects(self) -> Sequence[CachedObject]:
+        """Return all objects as they are now, in key order: a list of its own."""
+        return self._items.copy()
+
     def scan(
         self, prefix: bytes, *, start: bytes | None = None, limit: int = 0
     ) -> list[CachedObject]:

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from shared.eventlog import Entry
 from shared.fanout import Snapshot
+from shared.fanout.rules import DefinitionRules
 from shared.fanout.translate import Translator
 from shared.objects import CachedObject, Extractor, Selection, to_body
 from shared.storage import Change, KeyValue, Revision
@@ -113,7 +114,8 @@ class WatchCacheMachine(RuleBasedStateMachine):
         )
         self.cache.resource(PODS)
         self.registered = {PODS}
-        self.translator = Translator(Extractor())
+        extractor = Extractor()
+        self.translator = Translator(extractor, DefinitionRules(extractor, "/registry"))
         self.model: dict[bytes, tuple[State, int]] = {}
         self.changes: list[Written] = []
         self.pending: list[Change] = []

@@ -8,12 +8,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from services.apiserver.eventflow import extractor_for
 from services.apiserver.registry.backend import Backend
 from services.apiserver.registry.store import Change, ResourceStore, Written
 from services.apiserver.registry.strategy import Object, Strategy, WriteContext
 from services.apiserver.requestinfo import RequestInfo, UserInfo
-from shared.fanout import load_snapshot
+from shared.fanout import extractor_for, load_snapshot
 from shared.resources import builtin_table
 from shared.storage.sqlite import SqliteStorage
 from shared.watchcache import WatchCache
@@ -33,7 +32,7 @@ class StoreWorld:
     def __init__(self, storage: SqliteStorage, strategy: Strategy, resource: str) -> None:
         table = builtin_table()
         self.storage = storage
-        self._extractor = extractor_for(table, "/registry")
+        self._extractor = extractor_for(table.resources(), "/registry")
         self._cache = WatchCache()
         self._found = table.get("", "v1", resource)
         assert self._found is not None
@@ -48,7 +47,8 @@ class StoreWorld:
         return ResourceStore(self._found, self._strategy, backend)
 
     async def catch_up(self) -> None:
-        await self._cache.load(await load_snapshot(self.storage, b"", self._extractor))
+        snapshot = await load_snapshot(self.storage, self._extractor, etcd_prefix="/registry")
+        await self._cache.load(snapshot)
 
     def context(self, *, dry_run: bool = False, now: str = NOW) -> WriteContext:
         info = RequestInfo(True, "/", "create", "api", version="v1", namespace="ns")

@@ -13,6 +13,7 @@ import pytest
 
 from shared.eventlog import Entry, Event, MemoryEventLog
 from shared.fanout import Follower, HistoryLost, load_snapshot
+from shared.fanout.rules import DefinitionRules
 from shared.fanout.translate import Translator
 from shared.objects import ExtractionRule, Extractor, ProtobufValue
 from shared.storage import Change, ChangeBatch, Compacted, KeyValue, Revision
@@ -70,7 +71,7 @@ def follow(
     async def run() -> None:
         storage = SqliteStorage.open(path / "store.db")
         log = MemoryEventLog()
-        follower = Follower(storage, log, Extractor(RULES), prefix=PREFIX, **options)
+        follower = Follower(storage, log, Extractor(RULES), etcd_prefix="/registry", **options)
         start = await storage.current_revision()
         await log.append(Entry(Revision(0), start))
         try:
@@ -135,7 +136,7 @@ def test_an_object_not_seen_before_is_compared_with_its_stored_state(tmp_path: P
         await storage.update(key("a"), pod("a", phase="Running"), expected=at)
         await following.events()
         late = MemoryEventLog()
-        follower = Follower(storage, late, Extractor(RULES), prefix=PREFIX)
+        follower = Follower(storage, late, Extractor(RULES), etcd_prefix="/registry")
         running = asyncio.create_task(follower.run(after=at))
         async with aclosing(late.read(after=at)) as entries:
             (event,) = (await anext(entries)).events
@@ -184,7 +185,7 @@ def test_entries_follow_each_other_without_holes_within_their_size(tmp_path: Pat
 
 def test_selections_remembered_under_other_rules_are_not_compared() -> None:
     extractor = Extractor()
-    translator = Translator(extractor)
+    translator = Translator(extractor, DefinitionRules(extractor, "/registry"))
     assert translator.event(change(2, pod("a", phase="Pending"))) is not None
     extractor.add(RULES[0])
     event = translator.event(change(3, pod("a", phase="Running"), pod("a", phase="Pending")))
@@ -212,7 +213,9 @@ def scripted(*batches: ChangeBatch) -> tuple[list[Entry], Exception]:
         log = MemoryEventLog()
         storage: Any = ScriptedStorage(*batches)
         try:
-            await Follower(storage, log, Extractor(), prefix=PREFIX).run(after=Revision(1))
+            await Follower(storage, log, Extractor(), etcd_prefix="/registry").run(
+                after=Revision(1)
+            )
         except (HistoryLost, ProtobufValue) as error:
             failure = error
         entries: list[Entry] = []
@@ -242,7 +245,7 @@ def test_a_compaction_tells_the_owner_where_it_stood() -> None:
 
 def test_an_empty_batch_moves_the_log_on() -> None:
     entries, _ = scripted(ChangeBatch([], Revision(5)), ChangeBatch([], Revision(5)))
-    assert entries == [Entry(Revision(1), Revision(5))]
+    assert [(one.previous, one.revision, one.events) for one in entries] == [(1, 5, ())]
 
 
 def test_a_deletion_of_which_nothing_is_known_is_lost_history() -> None:
@@ -260,7 +263,9 @@ def test_a_commit_is_never_split_between_entries() -> None:
         log = MemoryEventLog()
         changes = [change(2 + number // 10, pod("a", data="x" * 300)) for number in range(40)]
         storage: Any = ScriptedStorage(ChangeBatch(changes, Revision(5)))
-        follower = Follower(storage, log, Extractor(), prefix=PREFIX, entry_limit_bytes=1_000)
+        follower = Follower(
+            storage, log, Extractor(), etcd_prefix="/registry", entry_limit_bytes=1_000
+        )
         with pytest.raises(HistoryLost):
             await follower.run(after=Revision(1))
         async with aclosing(log.read(after=Revision(1))) as entries:
@@ -283,7 +288,9 @@ def test_a_snapshot_holds_all_objects_of_one_revision(tmp_path: Path) -> None:
             for number in range(25):
                 await storage.create(key(f"p{number:02}"), pod(f"p{number:02}", phase="Running"))
             await storage.create(b"/registry/ranges/x", b"\x00")
-            snapshot = await load_snapshot(storage, PREFIX, Extractor(RULES), page_keys=4)
+            snapshot = await load_snapshot(
+                storage, Extractor(RULES), etcd_prefix="/registry", page_keys=4
+            )
             assert snapshot.revision == await storage.current_revision()
             assert [item.key for item in snapshot.objects] == [
                 key(f"p{number:02}") for number in range(25)

@@ -41,9 +41,9 @@ async def opened(path: Path) -> AsyncIterator[Chain]:
     cache.resource(PODS)
     extractor = Extractor(RULES)
     try:
-        snapshot = await load_snapshot(storage, PREFIX, extractor)
+        snapshot = await load_snapshot(storage, extractor, etcd_prefix="/registry")
         await cache.load(snapshot)
-        follower = Follower(storage, log, extractor, prefix=PREFIX)
+        follower = Follower(storage, log, extractor, etcd_prefix="/registry")
         async with asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(follower.run(after=snapshot.revision)),

@@ -37,7 +37,8 @@ from services.apiserver.registry.served import Conversion, Registry, Served
 from services.apiserver.registry.store import ResourceStore
 from services.apiserver.values.time import now
 from services.apiserver.webhooks import WebhookClient
-from shared.objects import CachedObject, ExtractionRule
+from shared.fanout import definition_rule
+from shared.objects import CachedObject
 from shared.resources import ResourceTable
 from shared.resources.keys import key_prefix
 from shared.storage import Revision, RevisionConflict, StorageError
@@ -291,20 +292,17 @@ class Registrar:
 
     def _extract(self, definition: Definition, revision: Revision) -> None:
         """Have what any version can be selected by extracted."""
-        fields = {
-            one.name: (one.path, one.default)
-            for version in definition.versions
-            for one in definition.resource(version).selectable
-        }
-        resource = definition.resource(definition.storage_version)
-        prefix = key_prefix(resource, self._backend.etcd_prefix)
+        paths = [path for version in definition.versions for path in version.selectable]
+        rule = definition_rule(
+            definition.group, definition.plural, paths, self._backend.etcd_prefix
+        )
         extractor = self._backend.extractor
-        extractor.add(ExtractionRule(prefix, fields))
-        cache = self._backend.cache.resource(prefix)
+        extractor.add(rule)
+        cache = self._backend.cache.resource(rule.prefix)
         if not len(cache) and not len(cache.history):
             # There was nothing to watch before the definition; kube-apiserver says 410, too.
             cache.history.oldest = max(cache.history.oldest, revision)
-        if fields and len(cache):
+        if rule.fields and len(cache):
             cache.reselect(lambda item: extractor.extract(item.key, item.prefix + item.body))
 
     def _withdraw(self, known: _Known) -> None:

@@ -112,6 +112,13 @@ class RedisEventLog:
                 await link.ask((b"XTRIM", self._key, b"MAXLEN", kept))
             return True
 
+    async def discard(self) -> None:
+        """Throw the whole log away: it tells of another store."""
+        async with self._using_link() as link:
+            await link.ask((b"DEL", self._key))
+            self._stream_exists = False
+            self._retention.replace(0, 0)
+
     async def bounds(self) -> Bounds | None:
         async with self._using_link() as link:
             stream = await look_at(link, self._key)

@@ -1,0 +1,60 @@
+"""Snapshots: where a replica gets the whole state from when it starts."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Sequence
+
+from shared.fanout import Snapshot, load_snapshot
+from shared.fanout.client import SnapshotAccess, SnapshotUnavailable, fetch_snapshot
+from shared.objects import Extractor
+from shared.storage import Revision, Storage
+
+log = logging.getLogger("kubefan.apiserver.events")
+
+
+class Snapshots:
+    """Asks the watchfanouts, and etcd itself if none of them can help."""
+
+    def __init__(
+        self,
+        servers: Sequence[str],
+        access: SnapshotAccess,
+        storage: Storage,
+        extractor: Extractor,
+        *,
+        etcd_prefix: str,
+    ) -> None:
+        self._servers = servers
+        self._access = access
+        self._storage = storage
+        self._extractor = extractor
+        self._etcd_prefix = etcd_prefix
+
+    async def newest(self, *, at_least: Revision) -> Snapshot:
+        """Return a state of revision `at_least` or newer.
+
+        Raises:
+            StorageUnavailable, Compacted: nobody can give it now.
+        """
+        for server in random.sample(self._servers, len(self._servers)):
+            try:
+                snapshot = await fetch_snapshot(server, self._access)
+            except SnapshotUnavailable as error:
+                log.info("no snapshot from there", extra={"why": str(error)})
+                continue
+            if snapshot.revision >= at_least:
+                log.info(
+                    "loaded from a watchfanout",
+                    extra={"revision": snapshot.revision, "objects": len(snapshot.objects)},
+                )
+                return snapshot
+        snapshot = await load_snapshot(
+            self._storage, self._extractor, etcd_prefix=self._etcd_prefix
+        )
+        log.info(
+            "loaded from the storage",
+            extra={"revision": snapshot.revision, "objects": len(snapshot.objects)},
+        )
+        return snapshot

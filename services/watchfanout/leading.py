@@ -1,0 +1,156 @@
+"""What the leader does: every change of etcd into the event log, once and in order.
+
+Nothing here is fenced. Two leaders at once append the same, and the log refuses what it has;
+so a leader may even begin before the one before it has noticed its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from services.watchfanout.state import State
+from shared.eventlog import EventLogError, Hole, Trimmed
+from shared.eventlog.protocol import Bounds, Entry
+from shared.eventlog.redis import RedisEventLog
+from shared.fanout import Follower, HistoryLost, load_snapshot
+from shared.fanout.rules import DefinitionRules
+from shared.objects import Extractor
+from shared.storage import Compacted, Revision, Storage, StorageUnavailable
+
+log = logging.getLogger("kubefan.watchfanout")
+
+REFILL_REVISIONS = 50_000
+"""How much of etcd's history an empty log is filled with at most: some seconds of work, and
+more than a stream of the usual size holds."""
+RETRY_S = 0.2
+CATCH_UP_TIMEOUT_S = 5.0
+
+
+class Leader:
+    """Follows etcd into the log and keeps the state, from wherever both stand."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        event_log: RedisEventLog,
+        state: State,
+        extractor: Extractor,
+        *,
+        etcd_prefix: str,
+    ) -> None:
+        self._storage = storage
+        self._log = event_log
+        self._state = state
+        self._extractor = extractor
+        self._etcd_prefix = etcd_prefix
+        self._definitions = DefinitionRules(extractor, etcd_prefix)
+        self._follower = Follower(storage, self, extractor, etcd_prefix=etcd_prefix)
+        self.refills = 0
+        """How often the log was empty, or ended before what etcd still knows."""
+        self.is_following = False
+
+    def __repr__(self) -> str:
+        return f"<Leader {self._follower!r}, {self.refills} refills>"
+
+    @property
+    def events(self) -> int:
+        """How many events have been appended."""
+        return self._follower.events
+
+    async def run(self) -> None:
+        """Lead for ever."""
+        while True:
+            try:
+                await self._follow(await self._start())
+            except HistoryLost as error:
+                # Readers see the hole and take a snapshot.
+                log.warning("etcd has compacted what the log lacks", extra={"why": str(error)})
+                await self._follow_from_oldest()
+            except (Hole, Trimmed, Compacted) as error:
+                log.warning("the state is loaded anew", extra={"why": str(error)})
+                self._state.is_loaded = False
+            except (EventLogError, StorageUnavailable) as error:
+                log.warning("leading is interrupted", extra={"why": str(error)})
+                await asyncio.sleep(RETRY_S * (0.5 + random.random()))
+            finally:
+                self.is_following = False
+
+    async def _follow_from_oldest(self) -> None:
+        try:
+            await self._follow(await self._oldest_kept())
+        except (HistoryLost, EventLogError, StorageUnavailable) as error:
+            log.warning("leading is interrupted", extra={"why": str(error)})
+
+    async def _follow(self, after: Revision) -> None:
+        self.is_following = True
+        await self._follower.run(after=after)
+
+    async def append(self, entry: Entry) -> bool:
+        """Take an entry of the follower: into the log first, then into the state."""
+        added = await self._log.append(entry)
+        self._state.apply(entry)
+        return added
+
+    def read(self, *, after: Revision) -> AsyncGenerator[Entry, None]:
+        return self._log.read(after=after)
+
+    async def bounds(self) -> Bounds | None:
+        return await self._log.bounds()
+
+    async def aclose(self) -> None:
+        await self._log.aclose()
+
+    async def _start(self) -> Revision:
+        """Return after which revision to go on: where the log ends, or far back if it is empty."""
+        bounds = await self._log.bounds()
+        current = await self._storage.current_revision()
+        if bounds is not None and bounds.newest > current:
+            log.error(
+                "the log is of another etcd, or this one was restored: it is thrown away",
+                extra={"log": bounds.newest, "etcd": current},
+            )
+            await self._log.discard()
+            bounds = None
+        await self._bring_up_to(current if bounds is None else bounds.newest)
+        if bounds is not None:
+            return bounds.newest
+        self.refills += 1
+        oldest = await self._oldest_kept()
+        start = Revision(max(oldest, current - REFILL_REVISIONS))
+        log.info("the log is empty and filled", extra={"after": start, "up_to": current})
+        return start
+
+    async def _bring_up_to(self, revision: Revision) -> None:
+        """Have the state reach the log's end, where the first entry to come will begin."""
+        if self._state.is_loaded and self._state.revision < revision:
+            try:
+                async with asyncio.timeout(CATCH_UP_TIMEOUT_S):
+                    await self._read_up_to(revision)
+            except (TimeoutError, Hole, Trimmed):
+                self._state.is_loaded = False
+        if not self._state.is_loaded:
+            snapshot = await load_snapshot(
+                self._storage, self._extractor, etcd_prefix=self._etcd_prefix
+            )
+            await self._state.load(snapshot)
+            log.info("loaded from etcd", extra={"objects": len(snapshot.objects)})
+        for item in self._state.cache.rest.scan(self._definitions.prefix):
+            self._definitions.learn(item.prefix + item.body)
+
+    async def _read_up_to(self, revision: Revision) -> None:
+        async with aclosing(self._log.read(after=self._state.revision)) as entries:
+            async for entry in entries:
+                self._state.apply(entry)
+                if self._state.revision >= revision:
+                    return
+
+    async def _oldest_kept(self) -> Revision:
+        try:
+            await self._storage.get(b"/", revision=Revision(1))
+        except Compacted as error:
+            return error.oldest
+        return Revision(1)

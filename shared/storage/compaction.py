@@ -1,0 +1,39 @@
+"""Compaction: lets a storage forget its older history, for those that hold a storage alone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from shared.storage.errors import Compacted, FutureRevision, StorageError, StorageUnavailable
+from shared.storage.protocol import Revision, Storage
+
+log = logging.getLogger("kubefan.storage.compaction")
+
+
+class Compaction:
+    """Lets the storage forget what is older than an interval, as kube-apiserver does."""
+
+    def __init__(self, storage: Storage, interval_s: float) -> None:
+        self._storage = storage
+        self._interval_s = interval_s
+
+    async def run(self) -> None:
+        """Compact for ever, each time to the revision of one interval ago."""
+        revision = await self._current()
+        while True:
+            await asyncio.sleep(self._interval_s)
+            try:
+                if revision is not None:
+                    await self._storage.compact(revision)
+            except (Compacted, FutureRevision, StorageUnavailable) as error:
+                # Another replica was quicker, or the storage is away: next time.
+                log.info("nothing compacted", extra={"why": str(error)})
+            revision = await self._current()
+
+    async def _current(self) -> Revision | None:
+        try:
+            return await self._storage.current_revision()
+        except StorageError as error:
+            log.info("no revision to compact to", extra={"why": str(error)})
+            return None
