@@ -16,6 +16,8 @@ from services.apiserver.authorization.authorizer import (
     MastersMay,
     decide,
 )
+from services.apiserver.authorization.node import NodeAuthorizer, node_identity
+from services.apiserver.authorization.nodegraph import NodeGraph
 from services.apiserver.authorization.rbac import RbacAuthorizer
 from services.apiserver.authorization.roleindex import RoleIndex
 
@@ -28,7 +30,10 @@ __all__ = [
     "Authorizer",
     "Decision",
     "MastersMay",
+    "NodeAuthorizer",
+    "NodeGraph",
     "RbacAuthorizer",
     "RoleIndex",
     "decide",
+    "node_identity",
 ]

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from services.apiserver.authorization.roleindex import GROUP
-from services.apiserver.authorization.rules import missing_rights
+from services.apiserver.authorization.rules import Rule, missing_rights
 from services.apiserver.registry.strategy import Object
 
 AUTOUPDATE = "rbac.authorization.kubernetes.io/autoupdate"
@@ -29,10 +29,22 @@ KINDS = {
 
 def bootstrap_policy() -> Iterator[tuple[str, Object]]:
     """Yield (resource, object) of all bootstrap roles and bindings."""
-    policy = orjson.loads(Path(__file__).with_name("bootstrappolicy.json").read_bytes())
-    for resource, entries in policy.items():
+    for resource, entries in _policy().items():
         for entry in entries:
             yield resource, _object(KINDS[resource], entry)
+
+
+def node_rules() -> list[Rule]:
+    """Return the rules that hold for all nodes alike, those of the ClusterRole system:node."""
+    roles = _policy()["clusterroles"]
+    rules: list[Rule] = next(role["rules"] for role in roles if role["name"] == "system:node")
+    return rules
+
+
+def _policy() -> dict[str, list[dict[str, Any]]]:
+    path = Path(__file__).with_name("bootstrappolicy.json")
+    policy: dict[str, list[dict[str, Any]]] = orjson.loads(path.read_bytes())
+    return policy
 
 
 def _object(kind: str, entry: dict[str, Any]) -> Object:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from shared.flags import AddFlag
 
-MODES = ("Node", "RBAC", "AlwaysAllow")
+MODES = ("Node", "RBAC", "AlwaysAllow", "AlwaysDeny")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationOptions:
     modes: tuple[str, ...] = ("RBAC",)
-    """Who decides, in order. Node is accepted; it has no opinion yet."""
+    """Who decides, in order."""
 
 
 def add_flags(add: AddFlag) -> None:
