@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from pathlib import Path
 
 from services.apiserver.snapshots import Snapshots
 from shared.eventlog import EventLog, EventLogError
 from shared.eventlog.memory import MemoryEventLog
+from shared.eventlog.protocol import Bounds, Entry
 from shared.fanout import Follower, HistoryLost, load_snapshot
 from shared.objects import Extractor
 from shared.storage import Compacted, Revision, Storage, StorageUnavailable
@@ -122,10 +125,18 @@ class OwnEventFlow(EventFlow):
 class SharedEventFlow(EventFlow):
     """Of a replica: a snapshot, and the event log that a watchfanout fills."""
 
-    def __init__(self, snapshots: Snapshots, event_log: EventLog, cache: WatchCache) -> None:
+    def __init__(
+        self,
+        snapshots: Snapshots,
+        event_log: EventLog,
+        cache: WatchCache,
+        *,
+        on_lag: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
+        """`on_lag` gets to know how long events were on their way to the cache."""
         super().__init__(cache)
         self._snapshots = snapshots
-        self._log = event_log
+        self._log = MeasuredLog(event_log, on_lag)
         self.reloads = 0
         """How often what followed was gone from the log, and everything was loaded anew."""
 
@@ -164,6 +175,34 @@ class SharedEventFlow(EventFlow):
             bounds = None
         oldest = Revision(0) if bounds is None else bounds.oldest
         return max(oldest, self._cache.revision)
+
+
+class MeasuredLog:
+    """An event log whose reader says how old entries were when it had dealt with them.
+
+    By the clocks of two processes: as true as those agree.
+    """
+
+    def __init__(self, event_log: EventLog, on_lag: Callable[[float], None]) -> None:
+        self._log = event_log
+        self._on_lag = on_lag
+        self._started_s = time.time()
+
+    async def append(self, entry: Entry) -> bool:
+        return await self._log.append(entry)
+
+    async def read(self, *, after: Revision) -> AsyncGenerator[Entry, None]:
+        async with aclosing(self._log.read(after=after)) as entries:
+            async for entry in entries:
+                yield entry
+                if entry.received_s > self._started_s:  # the past is not late
+                    self._on_lag(time.time() - entry.received_s)
+
+    async def bounds(self) -> Bounds | None:
+        return await self._log.bounds()
+
+    async def aclose(self) -> None:
+        await self._log.aclose()
 
 
 Observe = Callable[[str, float], None]

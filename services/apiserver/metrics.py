@@ -72,6 +72,11 @@ class Metrics:
         self._storage: dict[str, Distribution] = {}
         self.reads: dict[str, int] = {}
         """Consistent reads by how they were answered: cache, waited, storage."""
+        self.resumes: dict[str, int] = {}
+        """Watches from a revision on: window (seen by this process), log (back-filled from the
+        event log), refused (410)."""
+        self.fanout_lag = Distribution(LAG_BUCKETS_S)
+        """From the watchfanout's having an event to its being in the cache and with watchers."""
         self.answered = 0
         """Requests that have got their answer."""
         self.serving = 0
@@ -106,6 +111,9 @@ class Metrics:
 
     def read(self, path: str) -> None:
         self.reads[path] = self.reads.get(path, 0) + 1
+
+    def resume(self, path: str) -> None:
+        self.resumes[path] = self.resumes.get(path, 0) + 1
 
     def gauge(
         self, name: str, documentation: str, label: str, read: Callable[[], Mapping[str, float]]
@@ -180,6 +188,21 @@ class Metrics:
         for path, count in self.reads.items():
             reads.add_metric((path,), count)
         yield reads
+        resumes = CounterMetricFamily(
+            "kubefan_watch_resumes",
+            "Watches from a resourceVersion on, by where the events came from: window, log"
+            " (back-filled from the event log), refused.",
+            labels=("path",),
+        )
+        for path, count in self.resumes.items():
+            resumes.add_metric((path,), count)
+        yield resumes
+        fanout = HistogramMetricFamily(
+            "kubefan_fanout_lag_seconds",
+            "From the watchfanout's receiving an event to its being applied here.",
+        )
+        fanout.add_metric((), buckets=self.fanout_lag.buckets(), sum_value=self.fanout_lag.sum)
+        yield fanout
         panics = CounterMetricFamily(
             "apiserver_request_aborts", "Requests that ended in an unexpected error."
         )

@@ -12,7 +12,7 @@ import ipaddress
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,9 @@ import uvicorn
 
 from services.apiserver import access, bootstrap, gauges, memory
 from services.apiserver.admission.defaults import admission_chain
+from services.apiserver.authentication.authorities import Authorities
+from services.apiserver.authentication.handshake import ask_for_certificates, trust
+from services.apiserver.authenticators import Authentication
 from services.apiserver.authorization import decide
 from services.apiserver.authorization.escalation import EscalationCheck
 from services.apiserver.certificates import ServingFiles, admin_token, serving_files
@@ -32,7 +35,7 @@ from services.apiserver.eventflow import (
     SharedEventFlow,
     open_storage,
 )
-from services.apiserver.flowschemastatus import FlowSchemaStatus
+from services.apiserver.flowcontrol import FlowConfiguration
 from services.apiserver.handlers.componentstatus import ComponentStatuses
 from services.apiserver.handlers.dispatch import Dispatch
 from services.apiserver.handlers.podactions import PodActions
@@ -58,11 +61,15 @@ from services.apiserver.registry.strategy import Strategy
 from services.apiserver.request import Request
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.routes import PlainRoutes
-from services.apiserver.serviceaccounts.accounts import service_accounts
+from services.apiserver.serviceaccounts.accounts import ServiceAccounts, service_accounts
 from services.apiserver.serviceaccounts.tokenrequest import TokenRequests
 from services.apiserver.snapshots import Snapshots
 from services.apiserver.stages.authorization import authorize
-from services.apiserver.stages.flowcontrol import InFlight
+from services.apiserver.stages.flowcontrol import (
+    FlowControl,
+    PriorityAndFairness,
+    flow_control_of,
+)
 from services.apiserver.webhooks import Address, WebhookClient
 from shared import kubeconfig
 from shared.eventlog import EventLog
@@ -142,21 +149,44 @@ class ApiServer:
         options, table = self._options, self._table
         extractor = extractor_for(table.resources(), options.etcd_prefix)
         cache = WatchCache(history_limits=history_limits(options))
-        events = event_flow(options, storage, event_log, cache, extractor)
+        events = event_flow(
+            options, storage, event_log, cache, extractor, on_lag=self._metrics.fanout_lag.observe
+        )
         backend = Backend(
             storage,
             cache,
             extractor,
             etcd_prefix=options.etcd_prefix,
             on_read=self._metrics.read,
+            on_resume=self._metrics.resume,
         )
         allocators = service_allocators(options, storage)
         registry = build_registry(options, table, allocators, backend)
         lookup = CacheLookup(registry)
         port: int = listener.getsockname()[1]
         files = self._certificates()
-        app = self._application(registry, lookup, storage, events, cache, port, files)
-        http = HttpServer(app, files, options, self._before_shutdown(cache))
+        address = f"{self._advertised()}:{port}"
+        accounts = service_accounts(
+            options.service_accounts, registry, options.certificates_dir, address
+        )
+        authentication = access.authentication(
+            options, lookup, accounts.tokens, admin_token=self._admin_token(port, files)
+        )
+        flow_control = flow_control_of(options.flow_control, registry, options.request_timeout_s)
+        app = self._application(
+            registry,
+            lookup,
+            storage,
+            events,
+            cache,
+            flow_control,
+            address,
+            accounts,
+            authentication,
+        )
+        http = HttpServer(
+            app, files, options, self._before_shutdown(cache), authentication.authorities
+        )
         webhooks = WebhookClient(
             lambda namespace, name: lookup.get("", "services", namespace, name),
             Address("localhost", port),
@@ -178,10 +208,15 @@ class ApiServer:
                 )
                 await registrar.ready.wait()
             await bootstrap.ensure(registry, lookup, self._addresses(port))
-            flow_schemas = FlowSchemaStatus(registry, lookup)
-            background.append(tasks.create_task(flow_schemas.run(), name="flow schema status"))
+            if isinstance(flow_control, PriorityAndFairness):
+                configuration = FlowConfiguration(registry, lookup, flow_control.levels)
+                configuration.load()
+                background.append(tasks.create_task(configuration.run(), name="flow control"))
             repair = AllocationRepair(storage, allocators, etcd_prefix=options.etcd_prefix)
             background.append(tasks.create_task(repair.run(), name="repair of allocations"))
+            background.append(
+                tasks.create_task(authentication.run(http.trust), name="authentication")
+            )
             memory.settle()
             log.info("serving", extra={"address": options.bind_address, "port": port})
             await http.serve(sockets=[listener])
@@ -211,8 +246,9 @@ class ApiServer:
         return options.bind_address
 
     def _addresses(self, port: int) -> bootstrap.ClusterAddresses:
+        options = self._options
         return bootstrap.ClusterAddresses(
-            self._options.service_cluster_ip_range, self._advertised(), port
+            options.service_cluster_ip_range, self._advertised(), options.advertise_port or port
         )
 
     def _application(
@@ -222,11 +258,13 @@ class ApiServer:
         storage: Storage,
         events: EventFlow,
         cache: WatchCache,
-        port: int,
-        files: ServingFiles,
+        flow_control: FlowControl,
+        address: str,
+        accounts: ServiceAccounts,
+        authentication: Authentication,
     ) -> Pipeline:
         options = self._options
-        address = f"{self._advertised()}:{port}"
+        address = f"{self._advertised()}:{options.advertise_port or port}"
         accounts = service_accounts(
             options.service_accounts, registry, options.certificates_dir, address
         )
@@ -240,10 +278,6 @@ class ApiServer:
         async def permits(user: UserInfo, info: RequestInfo) -> bool:
             return (await decide(authorizers, user, info)).allowed
 
-        in_flight = InFlight(
-            limit_reading=options.flow_control.max_requests_inflight,
-            limit_mutating=options.flow_control.max_mutating_requests_inflight,
-        )
         chain = admission_chain(
             storage=storage,
             permits=permits,
@@ -256,7 +290,7 @@ class ApiServer:
         reviews = Reviews(
             authorizers,
             authorization.rbac,
-            authentication.tokens.user_of,
+            authentication.tokens,
             audiences=options.service_accounts.api_audiences,
             with_nodes="Node" in options.authorization.modes,
         )
@@ -286,11 +320,11 @@ class ApiServer:
             openapi=self._openapi,
             issuer=accounts.documents,
         )
-        gauges.add(self._metrics, cache, in_flight)
+        gauges.add(self._metrics, cache, flow_control)
         return Pipeline(
             authenticate=authentication.authenticate,
             authorizers=authorizers,
-            in_flight=in_flight,
+            flow_control=flow_control,
             resources=dispatch,
             plain=routes.router(),
             metrics=self._metrics,
@@ -362,6 +396,7 @@ class HttpServer(uvicorn.Server):
         files: ServingFiles,
         options: ApiServerOptions,
         before_shutdown: Callable[[], Awaitable[None]],
+        authorities: Sequence[Authorities],
     ) -> None:
         config = uvicorn.Config(
             app,
@@ -380,6 +415,15 @@ class HttpServer(uvicorn.Server):
         )
         super().__init__(config)
         self._before_shutdown = before_shutdown
+        config.load()
+        if authorities:
+            assert config.ssl is not None
+            ask_for_certificates(config.ssl, authorities)
+
+    def trust(self, authorities: Authorities) -> None:
+        """Let in whoever these authorities know, from the next connection on."""
+        assert self.config.ssl is not None
+        trust(self.config.ssl, authorities)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._before_shutdown()
@@ -410,6 +454,8 @@ def event_flow(
     event_log: EventLog | None,
     cache: WatchCache,
     extractor: Extractor,
+    *,
+    on_lag: Callable[[float], None],
 ) -> EventFlow:
     """Return what keeps the cache up to date: by the storage itself, or by the shared log."""
     prefix = options.etcd_prefix
@@ -419,7 +465,7 @@ def event_flow(
     access = SnapshotAccess.from_files(given.watchfanout_cafile, given.watchfanout_token_file)
     servers = given.watchfanout_servers
     snapshots = Snapshots(servers, access, storage, extractor, etcd_prefix=prefix)
-    return SharedEventFlow(snapshots, event_log, cache)
+    return SharedEventFlow(snapshots, event_log, cache, on_lag=on_lag)
 
 
 def service_allocators(options: ApiServerOptions, storage: Storage) -> ServiceAllocators:

@@ -7,6 +7,7 @@ so a leader may even begin before the one before it has noticed its end.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import AsyncGenerator
@@ -115,24 +116,27 @@ class Leader:
             )
             await self._log.discard()
             bounds = None
-        await self._bring_up_to(current if bounds is None else bounds.newest)
-        if bounds is not None:
-            return bounds.newest
-        self.refills += 1
-        oldest = await self._oldest_kept()
-        start = Revision(max(oldest, current - REFILL_REVISIONS))
-        log.info("the log is empty and filled", extra={"after": start, "up_to": current})
+        if bounds is None:
+            start = Revision(max(await self._oldest_kept(), current - REFILL_REVISIONS))
+        else:
+            start = bounds.newest
+            await self._catch_up(start)
+        await self._load_if_behind(start)
+        if bounds is None:
+            self.refills += 1
+            log.info("the log is empty and filled", extra={"after": start, "up_to": current})
         return start
 
-    async def _bring_up_to(self, revision: Revision) -> None:
-        """Have the state reach the log's end, where the first entry to come will begin."""
-        if self._state.is_loaded and self._state.revision < revision:
-            try:
-                async with asyncio.timeout(CATCH_UP_TIMEOUT_S):
-                    await self._read_up_to(revision)
-            except (TimeoutError, Hole, Trimmed):
-                self._state.is_loaded = False
-        if not self._state.is_loaded:
+    async def _catch_up(self, revision: Revision) -> None:
+        """Have the state reach the end of the log, where the first entry to come begins."""
+        if not self._state.is_loaded or self._state.revision >= revision:
+            return
+        with contextlib.suppress(TimeoutError, Hole, Trimmed):  # then it is loaded from etcd
+            async with asyncio.timeout(CATCH_UP_TIMEOUT_S):
+                await self._read_up_to(revision)
+
+    async def _load_if_behind(self, revision: Revision) -> None:
+        if not self._state.is_loaded or self._state.revision < revision:
             snapshot = await load_snapshot(
                 self._storage, self._extractor, etcd_prefix=self._etcd_prefix
             )

@@ -39,6 +39,8 @@ class WatchCache:
     ) -> None:
         self.revision = Revision(0)
         """Everything up to it has been applied and handed to the watchers."""
+        self.loaded_at = Revision(0)
+        """Of the snapshot loaded last: what is older in the windows was back-filled."""
         self.renderings = renderings or Renderings()
         self._history_limits = history_limits or HistoryLimits()
         self._clock = clock
@@ -102,7 +104,7 @@ class WatchCache:
             by_resource[self._resources.of_parent(parent)].extend(objects)
         # What came between is unknown; they end before the revision moves, for their bookmarks.
         self.end_watchers(EndReason.EXPIRED)
-        self.revision = snapshot.revision
+        self.revision = self.loaded_at = snapshot.revision
         for resource, objects in by_resource.items():
             resource.load(objects, self._new_history())
         self._backfill = _Backfill(snapshot.revision)

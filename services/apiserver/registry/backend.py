@@ -9,8 +9,13 @@ from shared.objects import Extractor
 from shared.storage import Revision, Storage
 from shared.watchcache import WatchCache
 
-FRESHNESS_TIMEOUT_S = 3.0
-"""How long a read waits for the cache; kube-apiserver's blockTimeout."""
+FRESHNESS_TIMEOUT_S = 1.0
+"""How long a consistent read waits for the cache before the storage answers it: a new leader
+of the watchfanouts is there sooner, mostly."""
+STALLED_TIMEOUT_S = 0.02
+"""The same while the cache does not move: its source is away, and reads must not queue up."""
+REACH_TIMEOUT_S = 3.0
+"""How long a read waits for the revision that it names; kube-apiserver's blockTimeout."""
 
 
 class CurrentRevision:
@@ -75,14 +80,18 @@ class Backend:
         *,
         etcd_prefix: str,
         on_read: Callable[[str], None] = lambda path: None,
+        on_resume: Callable[[str], None] = lambda path: None,
     ) -> None:
-        """`on_read` gets to know how a consistent read was answered."""
+        """`on_read` gets to know how a consistent read was answered, `on_resume` a watch."""
         self.storage = storage
         self.cache = cache
         self.extractor = extractor
         self.etcd_prefix = etcd_prefix
         self._current = CurrentRevision(storage)
         self._on_read = on_read
+        self.on_resume = on_resume
+        self._stalled_at: Revision | None = None
+        """Where the cache stood when a read had waited for it in vain."""
 
     async def fresh(self) -> bool:
         """Wait until the cache shows every write acknowledged before now.
@@ -95,9 +104,11 @@ class Backend:
         if cache.revision >= revision:
             self._on_read("cache" if before >= revision else "waited")
             return True
-        if await cache.wait_for(revision, FRESHNESS_TIMEOUT_S):
+        stalled = self._stalled_at == before
+        if await cache.wait_for(revision, STALLED_TIMEOUT_S if stalled else FRESHNESS_TIMEOUT_S):
             self._on_read("waited")
             return True
+        self._stalled_at = cache.revision
         self._on_read("storage")
         return False
 
@@ -105,4 +116,4 @@ class Backend:
         """Wait until the cache is at least at `revision`; False when it takes too long."""
         if self.cache.revision >= revision:
             return True
-        return await self.cache.wait_for(revision, FRESHNESS_TIMEOUT_S)
+        return await self.cache.wait_for(revision, REACH_TIMEOUT_S)

@@ -46,7 +46,7 @@ from shared.objects.wire import to_body
 from shared.resources import Resource
 from shared.resources.keys import key_prefix
 from shared.storage import KeyExists, KeyValue, Revision, RevisionConflict
-from shared.watchcache import Watcher
+from shared.watchcache import Expired, Watcher
 from shared.watchcache.watcher import Matches
 
 GENERATED_SUFFIX_LENGTH = 5
@@ -153,7 +153,15 @@ class ResourceStore:
         on_ready: Callable[[], None],
     ) -> Watcher:
         """See ResourceCache.watch."""
-        return self.cache.watch(after=after, scope=scope, matches=matches, on_ready=on_ready)
+        try:
+            watcher = self.cache.watch(after=after, scope=scope, matches=matches, on_ready=on_ready)
+        except Expired:
+            self.backend.on_resume("refused")
+            raise
+        if after is not None:
+            own = after >= self.backend.cache.loaded_at
+            self.backend.on_resume("window" if own else "log")
+        return watcher
 
     def cached(self, key: bytes) -> Current | None:
         found = self.cache.get(key)
