@@ -12,6 +12,7 @@ from services.controllers.discovery import Discovery
 from services.controllers.informer import Informer
 from services.controllers.resource import Resource
 from services.controllers.workqueue import WorkQueue
+from shared.signingkeys import SigningKey
 
 log = logging.getLogger(__name__)
 
@@ -30,16 +31,23 @@ class Controller(Protocol):
 class ControllerContext:
     """What all controllers of a process share."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(
+        self, client: Client, *, root_ca: str = "", token_key: SigningKey | None = None
+    ) -> None:
         self.client = client
         self.discovery = Discovery(client)
-        self._informers: dict[Resource, Informer] = {}
+        self.root_ca = root_ca
+        """Certificates (PEM) by which clients in the cluster trust the API server."""
+        self.token_key = token_key
+        """Signs the tokens of service accounts that lie in Secrets."""
+        self._informers: dict[tuple[Resource, str], Informer] = {}
 
-    def informer(self, resource: Resource) -> Informer:
-        """Return the one informer of `resource`; the manager runs it."""
-        if resource not in self._informers:
-            self._informers[resource] = Informer(self.client, resource)
-        return self._informers[resource]
+    def informer(self, resource: Resource, *, field_selector: str = "") -> Informer:
+        """Return the one informer of that selection of `resource`; the manager runs it."""
+        key = (resource, field_selector)
+        if key not in self._informers:
+            self._informers[key] = Informer(self.client, resource, field_selector=field_selector)
+        return self._informers[key]
 
     def informers(self) -> tuple[Informer, ...]:
         return tuple(self._informers.values())

@@ -14,6 +14,9 @@ from services.controllers.controller import Controller, ControllerContext
 from services.controllers.leaderelection import LeaderElector, LeadershipLost
 from services.controllers.namespace import NamespaceController
 from services.controllers.options import ControllersOptions, is_enabled
+from services.controllers.rootcapublisher import RootCaPublisher
+from services.controllers.serviceaccounts import ServiceAccountController
+from services.controllers.serviceaccounttokens import ServiceAccountTokenController
 from shared import kubeconfig
 
 log = logging.getLogger(__name__)
@@ -24,6 +27,9 @@ CONTROLLERS: Mapping[str, Callable[[ControllerContext], Controller]] = {
     # kube-controller-manager's names
     "clusterrole-aggregation-controller": ClusterRoleAggregationController,
     "namespace-controller": NamespaceController,
+    "root-ca-certificate-publisher-controller": RootCaPublisher,
+    "serviceaccount-controller": ServiceAccountController,
+    "serviceaccount-token-controller": ServiceAccountTokenController,
 }
 
 
@@ -33,16 +39,18 @@ async def run(options: ControllersOptions, access: kubeconfig.ClusterAccess) -> 
     Raises:
         LeadershipLost: another process may be working now; this one has stopped.
     """
+    root_ca = options.root_ca or (access.ca or b"").decode()
     async with Client(access, user_agent="kubefan-controllers") as client:
+        context = ControllerContext(client, root_ca=root_ca, token_key=options.token_key)
         if options.leader_election is None:
-            await _work(client, options.controllers)
+            await _work(context, options.controllers)
             return
         elector = LeaderElector(client, options.leader_election)
         await elector.acquire()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(elector.hold(), name="hold the lease")
-                tasks.create_task(_work(client, options.controllers), name="controllers")
+                tasks.create_task(_work(context, options.controllers), name="controllers")
         except* LeadershipLost as lost:
             raise lost.exceptions[0] from None
         finally:
@@ -51,8 +59,7 @@ async def run(options: ControllersOptions, access: kubeconfig.ClusterAccess) -> 
                     await elector.release()
 
 
-async def _work(client: Client, chosen: tuple[str, ...]) -> None:
-    context = ControllerContext(client)
+async def _work(context: ControllerContext, chosen: tuple[str, ...]) -> None:
     controllers = {
         name: build(context) for name, build in CONTROLLERS.items() if is_enabled(name, chosen)
     }

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from services.controllers.leaderelection import LeaderElectionOptions
+from shared.signingkeys import KeyFileError, SigningKey, read_signing_key
 
 
 class OptionsError(ValueError):
@@ -26,6 +27,11 @@ class ControllersOptions:
     """`*` is every controller, NAME one of them, -NAME not this one."""
     leader_election: LeaderElectionOptions | None
     """None: work at once, as the only process of this kind."""
+    root_ca: str = ""
+    """What --root-ca-file holds: certificates (PEM) by which the cluster's clients trust the API
+    server. Empty: those of the kubeconfig."""
+    token_key: SigningKey | None = None
+    """Of --service-account-private-key-file; None: Secrets get no tokens."""
     verbosity: int = 0
     """As klog's -v: from 4 on debug messages."""
 
@@ -57,6 +63,13 @@ class ControllersOptions:
                 mistakes.append(
                     "--leader-elect-renew-deadline: must be greater than the retry period"
                 )
+        root_ca = _read(given.root_ca_file, mistakes) if given.root_ca_file else ""
+        token_key = None
+        if given.service_account_private_key_file:
+            try:
+                token_key = read_signing_key(Path(given.service_account_private_key_file))
+            except KeyFileError as error:
+                mistakes.append(f"--service-account-private-key-file: {error}")
         if mistakes:
             raise OptionsError("; ".join(mistakes))
         election = LeaderElectionOptions(
@@ -71,8 +84,18 @@ class ControllersOptions:
             kubeconfig=Path(given.kubeconfig),
             controllers=controllers,
             leader_election=election if given.leader_elect else None,
+            root_ca=root_ca,
+            token_key=token_key,
             verbosity=given.v,
         )
+
+
+def _read(path: str, mistakes: list[str]) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        mistakes.append(f"--root-ca-file: {path}: {error}")
+        return ""
 
 
 def is_enabled(name: str, controllers: Sequence[str]) -> bool:
@@ -106,6 +129,16 @@ def _parser(known: Collection[str]) -> argparse.ArgumentParser:
         metavar="LIST",
         help="comma-separated: * for all, NAME to add one, -NAME to drop one; "
         f"known: {', '.join(sorted(known))} (default *)",
+    )
+    parser.add_argument(
+        "--root-ca-file",
+        metavar="FILE",
+        help="certificates that namespaces get for their pods (default the kubeconfig's)",
+    )
+    parser.add_argument(
+        "--service-account-private-key-file",
+        metavar="FILE",
+        help="key that signs the tokens in Secrets; without, they get none",
     )
     parser.add_argument(
         "--leader-elect",

@@ -39,6 +39,9 @@ class Resource:
 
 
 NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
+CONFIG_MAPS = Resource("", "v1", "configmaps", namespaced=True)
+SECRETS = Resource("", "v1", "secrets", namespaced=True)
+SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", namespaced=True)
 PODS = Resource("", "v1", "pods", namespaced=True)
 CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", namespaced=False)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", namespaced=True)

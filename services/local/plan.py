@@ -65,6 +65,8 @@ def controllers(options: LocalOptions) -> Program | None:
         return None
     # A store of our own belongs to this system alone: there is nobody to elect against.
     alone = options.apiserver_flag("--etcd-servers") is None
+    certificates = Path(options.apiserver_flag("--cert-dir") or options.data_dir / "certs")
+    token_key = options.apiserver_flag("--service-account-signing-key-file")
     return Program(
         role="controllers",
         command=(
@@ -73,5 +75,7 @@ def controllers(options: LocalOptions) -> Program | None:
             f"--kubeconfig={options.kubeconfig}",
             f"--controllers={options.controllers}",
             f"--leader-elect={'false' if alone else 'true'}",
+            # Made by the API server, which is ready before the controllers start.
+            f"--service-account-private-key-file={token_key or certificates / 'sa.key'}",
         ),
     )
