@@ -1,7 +1,6 @@
 """Whose is a service account token? → its UserInfo, as an authentication.TokenAuthenticator.
 
-Source: kube-apiserver v1.36.2, pkg/serviceaccount/jwt.go (AuthenticateToken),
-apiserver/pkg/authentication/serviceaccount/util.go (UserInfo).
+Source: kube-apiserver v1.36.2, pkg/serviceaccount/jwt.go (AuthenticateToken).
 """
 
 from __future__ import annotations
@@ -12,15 +11,9 @@ from collections.abc import Callable, Collection, Sequence
 
 from services.apiserver.authentication import Authenticated
 from services.apiserver.errors import Unauthorized
-from services.apiserver.requestinfo import UserInfo
 from services.apiserver.serviceaccounts.boundobjects import BoundObjects
-from services.apiserver.serviceaccounts.claims import Claims
 from services.apiserver.serviceaccounts.signature import SignedToken, SignedTokens
 from shared.signingkeys import VerificationKey
-
-ALL_ACCOUNTS = "system:serviceaccounts"
-ALL_AUTHENTICATED = "system:authenticated"
-EXTRA = "authentication.kubernetes.io/"
 
 
 class ServiceAccountTokens:
@@ -63,7 +56,7 @@ class ServiceAccountTokens:
                 f"{_list(audiences)}"
             )
         await self._check_objects(signed, token, now)
-        return Authenticated(user_of(claims), common)
+        return Authenticated(signed.user, common)
 
     async def _check_objects(self, signed: SignedToken, token: str, now: float) -> None:
         if signed.proof is not None and signed.proof.holds():
@@ -77,26 +70,6 @@ class ServiceAccountTokens:
             return
         if proof.lasting:
             signed.proof = proof
-
-
-def user_of(claims: Claims) -> UserInfo:
-    """Return the user that a token stands for."""
-    extra: dict[str, str] = {}
-    if claims.token_id:
-        extra["credential-id"] = f"JTI={claims.token_id}"
-    if claims.node is not None and claims.node.name:
-        extra["node-name"] = claims.node.name
-        if claims.node.uid:
-            extra["node-uid"] = claims.node.uid
-    if claims.pod is not None and claims.pod.name and claims.pod.uid:
-        extra["pod-name"] = claims.pod.name
-        extra["pod-uid"] = claims.pod.uid
-    return UserInfo(
-        claims.username,
-        claims.account.uid,
-        (ALL_ACCOUNTS, f"{ALL_ACCOUNTS}:{claims.namespace}", ALL_AUTHENTICATED),
-        tuple((EXTRA + name, (value,)) for name, value in extra.items()),
-    )
 
 
 def _list(audiences: Sequence[str]) -> str:

@@ -1,7 +1,8 @@
 """The claims of service account tokens: of those that TokenRequest makes, and of the older
 ones that lie in Secrets.
 
-Source: kube-apiserver v1.36.2, pkg/serviceaccount/claims.go and legacy.go.
+Source: kube-apiserver v1.36.2, pkg/serviceaccount/claims.go and legacy.go,
+apiserver/pkg/authentication/serviceaccount/util.go (UserInfo).
 """
 
 from __future__ import annotations
@@ -10,7 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.apiserver.errors import Unauthorized
+from services.apiserver.requestinfo import UserInfo
 
+ALL_ACCOUNTS = "system:serviceaccounts"
+ALL_AUTHENTICATED = "system:authenticated"
+EXTRA = "authentication.kubernetes.io/"
 USER_PREFIX = "system:serviceaccount:"
 LEGACY_ISSUER = "kubernetes/serviceaccount"
 LEEWAY_S = 60
@@ -134,6 +139,26 @@ def _parse_legacy(payload: dict[str, Any]) -> Claims:
     if claims.username != found["sub"]:
         raise Unauthorized("sub claim is invalid")
     return claims
+
+
+def user_of(claims: Claims) -> UserInfo:
+    """Return the user that a token stands for."""
+    extra: dict[str, str] = {}
+    if claims.token_id:
+        extra["credential-id"] = f"JTI={claims.token_id}"
+    if claims.node is not None and claims.node.name:
+        extra["node-name"] = claims.node.name
+        if claims.node.uid:
+            extra["node-uid"] = claims.node.uid
+    if claims.pod is not None and claims.pod.name and claims.pod.uid:
+        extra["pod-name"] = claims.pod.name
+        extra["pod-uid"] = claims.pod.uid
+    return UserInfo(
+        claims.username,
+        claims.account.uid,
+        (ALL_ACCOUNTS, f"{ALL_ACCOUNTS}:{claims.namespace}", ALL_AUTHENTICATED),
+        tuple((EXTRA + name, (value,)) for name, value in extra.items()),
+    )
 
 
 def _shown(reference: Reference) -> dict[str, str]:

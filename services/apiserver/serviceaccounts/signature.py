@@ -14,8 +14,9 @@ import jwt
 import orjson
 
 from services.apiserver.errors import Unauthorized
+from services.apiserver.requestinfo import UserInfo
 from services.apiserver.serviceaccounts.boundobjects import Proof
-from services.apiserver.serviceaccounts.claims import LEGACY_ISSUER, Claims, parse_claims
+from services.apiserver.serviceaccounts.claims import LEGACY_ISSUER, Claims, parse_claims, user_of
 from shared.signingkeys import VerificationKey
 
 MAX_TOKEN_CHARACTERS = 64 * 1024
@@ -33,6 +34,7 @@ class SignedToken:
     """A token that one of our keys signed."""
 
     claims: Claims
+    user: UserInfo
     proof: Proof | None = None
     """That the objects it names were there when they were last looked at."""
 
@@ -65,7 +67,8 @@ class SignedTokens:
             if payload is None:
                 return None
             self._check(token)
-            signed = SignedToken(parse_claims(payload))
+            claims = parse_claims(payload)
+            signed = SignedToken(claims, user_of(claims))
             if len(self._kept) >= KEPT_TOKENS:
                 del self._kept[next(iter(self._kept))]
             self._kept[digest] = signed

@@ -23,6 +23,7 @@ from services.apiserver.registry.strategy import Object
 from services.apiserver.request import AnyResponse, Request, new_uuid
 from services.apiserver.serviceaccounts.claims import Claims, Reference
 from services.apiserver.validation.field import invalid
+from services.apiserver.validation.names import path_segment
 from services.apiserver.validation.options import parse_create_options
 from services.apiserver.values.time import shifted
 from shared.signingkeys import SigningKey
@@ -207,8 +208,13 @@ class TokenRequests:
         return Reference(name, store.decode(current.body)["metadata"]["uid"])
 
     async def _get(self, served: Served, namespace: str, name: str) -> Object:
+        if not name:
+            raise BadRequest("Name parameter required.")
+        mistakes = path_segment(name)
+        if mistakes:
+            raise BadRequest(f'Name parameter invalid: "{name}": {";".join(mistakes)}')
         store = served.store
-        body = await read(store, store.key(namespace, name), "") if name else None
+        body = await read(store, store.key(namespace, name), "")
         if body is None:
             raise not_found(served.resource, name)
         return store.decode(body)
