@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from services.apiserver.audit import NO_AUDIT, Audit
 from services.apiserver.errors import BadRequest, RequestTooLarge
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from shared.resources import Resource
@@ -32,6 +33,7 @@ class Request:
     __slots__ = (
         "_body",
         "_query",
+        "audit",
         "audit_id",
         "headers",
         "info",
@@ -63,7 +65,10 @@ class Request:
         """Headers that the answer carries, whatever it is."""
         self.warnings: list[str] = []
         """What was warned of on the way; an error tells it, too."""
-        self.audit_id = new_uuid()
+        self.audit: Audit = NO_AUDIT
+        given = self.headers.get(b"audit-id")
+        self.audit_id = given.decode("latin-1") if given else new_uuid()
+        """The client's own, if it sent one."""
         self._query: Mapping[str, Sequence[str]] | None = None
         self._body: bytes | None = None
 

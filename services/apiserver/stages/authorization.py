@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from services.apiserver.audit import NO_AUDIT, Audit
+from services.apiserver.audit.event import DECISION, REASON
 from services.apiserver.authorization import Authorizer, Decision, decide
 from services.apiserver.errors import InternalError, NotAuthorized
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 
 
 async def authorize(
-    authorizers: Sequence[Authorizer], user: UserInfo, info: RequestInfo
+    authorizers: Sequence[Authorizer],
+    user: UserInfo,
+    info: RequestInfo,
+    audit: Audit = NO_AUDIT,
 ) -> Decision:
     """Return the decision if one of `authorizers` allows the request.
 
@@ -24,9 +29,14 @@ async def authorize(
     """
     decision = await decide(authorizers, user, info)
     if decision.allowed:
+        audit.annotate(DECISION, "allow")
+        audit.annotate(REASON, decision.reason)
         return decision
     if decision.error:
+        audit.annotate(REASON, "internal error")
         raise InternalError(f"Internal error occurred: authorization: {decision.error}")
+    audit.annotate(DECISION, "forbid")
+    audit.annotate(REASON, decision.reason)
     raise forbidden(user, info, decision.reason)
 
 
