@@ -36,7 +36,7 @@ LIMIT_ANSWER_BYTES = 3 * 2**20
 
 
 class WebhookTokenAuthenticator:
-    """Asks with a TokenReview. Every token costs a call: `TokenCache` is put in front.
+    """Asks with a TokenReview. Every token costs a call: `WebhookCache` is put in front.
 
     `api_audiences` are those that a token is good for where the answer names none.
     """

@@ -1,4 +1,4 @@
-"""TokenCache: answers of a TokenAuthenticator that costs a call, kept for a while.
+"""WebhookCache: answers of a TokenAuthenticator that costs a call, kept for a while.
 
 Answers are shared by those who ask at once. Errors are not kept: the next one asks again.
 Source: kube-apiserver v1.36.2, apiserver/pkg/authentication/token/cache;
@@ -31,7 +31,7 @@ class _Answer:
         return self.authenticated
 
 
-class TokenCache:
+class WebhookCache:
     """Keeps whose a token is, or that it is nobody's, for `ttl_s`; 0 keeps nothing."""
 
     def __init__(
