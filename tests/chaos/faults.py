@@ -11,7 +11,6 @@ import contextlib
 import os
 import random
 import signal
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from redis.exceptions import RedisError
@@ -57,15 +56,12 @@ PLANS = (
     Plan("kill all", 1, ("apiserver",)),
 )
 
-Leads = Callable[[Part], Awaitable[bool]]
-
 
 class Faults:
-    def __init__(self, system: System, history: History, seed: int, leads: Leads) -> None:
+    def __init__(self, system: System, history: History, seed: int) -> None:
         self._system = system
         self._history = history
         self._dice = random.Random(f"{seed} faults")
-        self._leads = leads
 
     async def run(self, stop: asyncio.Event) -> None:
         """Do harm until `stop`; every fault has ended when this returns."""
@@ -104,7 +100,7 @@ class Faults:
                 return target
         parts = self._parts(target)
         if kind.endswith("leader"):
-            parts = [part for part in parts if await self._leads(part)]
+            parts = [part for part in parts if await self._system.leads(part)]
         if not parts:
             return ""
         part = self._dice.choice(parts)

@@ -19,13 +19,12 @@ from pathlib import Path
 import uvloop
 
 from shared.storage import Compacted, Revision, Storage
-from shared.storage.etcd import EtcdStorage
 from tests.chaos import checker
 from tests.chaos.client import Connection
 from tests.chaos.faults import Faults
 from tests.chaos.history import EVERYTHING, Freshness, History, Listing, revisions
 from tests.chaos.recorder import NAMESPACE, PREFIX, now
-from tests.chaos.system import RunningSystem, is_ready, leads, plain_replicas
+from tests.chaos.system import RunningSystem, is_ready, plain_replicas, relayed_system, whole_system
 from tests.chaos.workload import (
     Load,
     World,
@@ -71,7 +70,7 @@ async def chaos(system: RunningSystem, *, seconds: float, seed: int, load: Load)
         for number in range(load.readers):
             tasks.create_task(reader(world.client(f"reader-{number}"), stop))
         tasks.create_task(same_everywhere(world.client("comparer"), stop))
-        harm = tasks.create_task(Faults(system, history, seed, leads).run(stop_faults))
+        harm = tasks.create_task(Faults(system, history, seed).run(stop_faults))
         await asyncio.sleep(seconds)
         stop_faults.set()
         await harm
@@ -81,7 +80,7 @@ async def chaos(system: RunningSystem, *, seconds: float, seed: int, load: Load)
         for watch in watches:
             watch.cancel()
     await _final_state(world, system)
-    storage = await EtcdStorage.open((system.etcd_url,), tls=None)
+    storage = await system.open_etcd()
     try:
         history.listings.append(await stored(storage))
         compacted = await oldest_revision(storage)
@@ -151,7 +150,7 @@ async def _run(arguments: argparse.Namespace, data_dir: Path) -> Result:
         return await chaos(system, seconds=arguments.seconds, seed=arguments.seed, load=load)
 
 
-SHAPES = {"plain": plain_replicas}
+SHAPES = {"relayed": relayed_system, "whole": whole_system, "plain": plain_replicas}
 
 
 def main() -> int:
@@ -162,7 +161,7 @@ def main() -> int:
     add("--replicas", type=int, default=3)
     add("--writes", type=float, default=60.0, help="a second, of all writers")
     add("--reads", type=float, default=20.0, help="a second, of all readers")
-    add("--shape", choices=SHAPES, default="plain")
+    add("--shape", choices=SHAPES, default="relayed")
     add("--data-dir", type=Path, help="keeps logs and data there; must be empty")
     add("--report", type=Path, help="writes what was counted there as JSON")
     arguments = parser.parse_args()

@@ -6,16 +6,18 @@ import asyncio
 import json
 import shutil
 import signal
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from redis.asyncio import Redis
 
+from shared.storage.etcd import EtcdStorage, TlsFiles
 from tests.chaos.client import Access, Connection, Disconnected
 from tests.chaos.relay import Relay
 from tests.e2e.system import free_port
@@ -52,11 +54,6 @@ class System(Protocol):
     def replica_ports(self) -> Sequence[int]: ...
 
     @property
-    def etcd_url(self) -> str:
-        """Of etcd itself, past the relay."""
-        ...
-
-    @property
     def links(self) -> Mapping[str, Relay]:
         """By what they lead to."""
         ...
@@ -64,7 +61,11 @@ class System(Protocol):
     def parts(self) -> Sequence[Part]: ...
 
     async def flush(self) -> None:
-        """Empty the event log's Redis, if there is one."""
+        """Empty the event log's Redis."""
+        ...
+
+    async def leads(self, part: Part) -> bool:
+        """Tell whether a watchfanout is the one that leads."""
         ...
 
 
@@ -122,29 +123,76 @@ async def _gone(process: asyncio.subprocess.Process) -> None:
 class RunningSystem:
     access: Access
     replica_ports: Sequence[int]
-    etcd_url: str
     links: Mapping[str, Relay]
     kept: Sequence[Kept]
+    etcd: Mapping[str, str]
+    """How to reach etcd itself: servers, cafile, certfile, keyfile."""
+    redis: Mapping[str, str]
+    """How to reach Redis itself: url, password_file, cafile; empty where there is none."""
     system_file: Path | None = None
     """Of `kubefan up`, which supervises more parts than `kept`."""
-    redis_url: str = ""
+    watchfanout: Mapping[str, str] | None = None
 
     def parts(self) -> list[Part]:
         parts = [part for one in self.kept if (part := one.part) is not None]
         if self.system_file is not None:
-            parts += parts_of(self.system_file)
+            parts += parts_of(json.loads(self.system_file.read_text()))
         return parts
 
+    def open_redis(self) -> Redis:
+        password = self.redis["password_file"]
+        secure: dict[str, Any] = (
+            {"ssl_ca_certs": self.redis["cafile"]} if self.redis["cafile"] else {}
+        )
+        return Redis.from_url(
+            self.redis["url"],
+            password=Path(password).read_text().strip() if password else None,
+            socket_timeout=2,
+            **secure,
+        )
+
     async def flush(self) -> None:
-        if not self.redis_url:
-            return
-        async with Redis.from_url(self.redis_url, socket_timeout=2) as redis:
+        async with self.open_redis() as redis:
             await redis.flushall()
 
+    async def open_etcd(self) -> EtcdStorage:
+        files = (self.etcd.get(name) for name in ("cafile", "certfile", "keyfile"))
+        tls = TlsFiles(*(Path(file) if file else None for file in files))
+        secure = self.etcd["servers"].startswith("https:")
+        return await EtcdStorage.open((self.etcd["servers"],), tls=tls if secure else None)
 
-def parts_of(system_file: Path) -> list[Part]:
-    """Return the processes that a system.json names."""
-    system = json.loads(system_file.read_text())
+    async def leads(self, part: Part) -> bool:
+        """Tell whether a watchfanout is the one that leads."""
+        metrics = await self.metrics(part)
+        return metrics.get("kubefan_watchfanout_leading") == 1
+
+    async def metrics(self, part: Part) -> dict[str, float]:
+        """Return what a watchfanout measures; nothing if it does not answer."""
+        assert self.watchfanout is not None
+        connection = Connection(_watchfanout_access(self.watchfanout, part))
+        try:
+            answer = await connection.request("GET", "/metrics", timeout_s=1)
+        except (Disconnected, TimeoutError):
+            return {}
+        finally:
+            connection.close()
+        return samples(answer.body.decode()) if answer.status == 200 else {}
+
+
+def _watchfanout_access(where: Mapping[str, str], part: Part) -> Access:
+    token = Path(where["token_file"]).read_text().strip()
+    tls = ssl.create_default_context(cafile=where["cafile"])
+    return Access("127.0.0.1", part.port or 0, tls, token)
+
+
+def samples(text: str) -> dict[str, float]:
+    """Read Prometheus' text format: each name, with its labels as they stand there."""
+    lines = (line for line in text.splitlines() if line and not line.startswith("#"))
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def parts_of(system: dict[str, Any]) -> list[Part]:
+    """Return the running processes that a system.json names."""
     return [
         Part(one["role"], one.get("name", one["role"]), one["pid"], one.get("port"))
         for one in system["processes"]
@@ -185,10 +233,91 @@ async def plain_replicas(data_dir: Path, replicas: int = 3) -> AsyncIterator[Run
         yield RunningSystem(
             access=access,
             replica_ports=ports,
-            etcd_url=f"http://127.0.0.1:{etcd.port}",
             links={"etcd": link},
             kept=kept,
+            etcd={"servers": f"http://127.0.0.1:{etcd.port}"},
+            redis={},
         )
+
+
+@asynccontextmanager
+async def whole_system(data_dir: Path, replicas: int = 3) -> AsyncIterator[RunningSystem]:
+    """Run `kubefan up` with all that belongs to it."""
+    async with AsyncExitStack() as stack:
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        await _up(stack, tasks, data_dir, replicas)
+        yield _supervised(data_dir, links={}, kept=())
+
+
+@asynccontextmanager
+async def relayed_system(data_dir: Path, replicas: int = 3) -> AsyncIterator[RunningSystem]:
+    """Run `kubefan up` with an etcd and a Redis that it reaches through relays."""
+    async with AsyncExitStack() as stack:
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        etcd, etcd_link = await _etcd(stack, tasks, data_dir)
+        redis, redis_link = await _redis(stack, tasks, data_dir)
+        flags = (
+            f"--etcd-servers=http://127.0.0.1:{etcd_link.port}",
+            f"--event-log-url=redis://127.0.0.1:{redis_link.port}",
+        )
+        await _up(stack, tasks, data_dir, replicas, *flags)
+        system = _supervised(
+            data_dir, links={"etcd": etcd_link, "redis": redis_link}, kept=(etcd, redis)
+        )
+        yield replace(
+            system,
+            etcd={"servers": f"http://127.0.0.1:{etcd.port}"},
+            redis={"url": f"redis://127.0.0.1:{redis.port}", "password_file": "", "cafile": ""},
+        )
+
+
+async def _up(
+    stack: AsyncExitStack, tasks: asyncio.TaskGroup, data_dir: Path, replicas: int, *flags: str
+) -> None:
+    port = free_port()
+    command = [
+        *(*KUBEFAN, "up", f"--replicas={replicas}", f"--data-dir={data_dir}"),
+        *(f"--secure-port={port}", *flags),
+    ]
+    up = Kept("up", "up", command, port=port, log=data_dir / "up.log")
+    _keep(stack, tasks, up)
+    await _until_ready(data_dir / "admin.kubeconfig", port, up)
+    system = json.loads((data_dir / "system.json").read_text())
+    for part in parts_of(system):
+        if part.role == "apiserver" and part.port is not None:
+            await _until_ready(data_dir / "admin.kubeconfig", part.port, up)
+
+
+def _supervised(
+    data_dir: Path, *, links: Mapping[str, Relay], kept: Sequence[Kept]
+) -> RunningSystem:
+    file = data_dir / "system.json"
+    system = json.loads(file.read_text())
+    ports = [part.port for part in parts_of(system) if part.role == "apiserver" and part.port]
+    return RunningSystem(
+        access=Access.from_kubeconfig(data_dir / "admin.kubeconfig"),
+        replica_ports=ports,
+        links=links,
+        kept=kept,
+        etcd=system["etcd"],
+        redis=system["redis"],
+        system_file=file,
+        watchfanout=system["watchfanout"],
+    )
+
+
+async def _redis(
+    stack: AsyncExitStack, tasks: asyncio.TaskGroup, data_dir: Path
+) -> tuple[Kept, Relay]:
+    port = free_port()
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--loglevel", "warning"]
+    command += ["--save", "", "--appendonly", "no", "--dir", str(data_dir)]
+    redis = Kept("redis", "redis", command, port=port, log=data_dir / "redis.log")
+    _keep(stack, tasks, redis)
+    link = Relay("redis", [port])
+    await link.start()
+    stack.callback(link.close)
+    return redis, link
 
 
 async def _etcd(
@@ -248,8 +377,3 @@ async def is_ready(access: Access, port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-async def leads(part: Part) -> bool:
-    """Tell whether a watchfanout is the one that leads."""
-    raise NotImplementedError

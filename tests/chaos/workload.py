@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,8 +33,13 @@ REQUESTS_PER_CONNECTION = 25
 """Then a client takes another way into the system."""
 CATCH_UP_S = 60.0
 
+
+def by_group(group: str) -> Selection:
+    return Selection(f"labelSelector=group%3D{group}", frozenset(group))
+
+
 A, A_OR_B, NOT_A = (
-    Selection("labelSelector=group%3Da", frozenset("a")),
+    by_group("a"),
     Selection("labelSelector=group%20in%20(a,b)", frozenset("ab")),
     Selection("labelSelector=group!%3Da", frozenset(GROUPS) - {"a"}),
 )
@@ -374,19 +379,24 @@ async def prepare(world: World) -> None:
     client.close()
 
 
-async def finish(world: World, watching: Sequence[Watcher]) -> None:
-    """Give each watcher a last event to wait for, and wait until it came."""
+async def last_writes(world: World, selections: Iterable[Selection]) -> dict[Selection, int]:
+    """Write something that each selection selects; return up to where its watchers have to come."""
     client = world.client("finish")
     last: dict[str, int] = {}
-    names = {watcher.selection.name for watcher in watching if watcher.selection.name}
     for number, group in enumerate(GROUPS):
         last[group] = await _until_written(client, f"{PREFIX}last-{number}", group)
-    for name in names:
+    for name in {selection.name for selection in selections if selection.name}:
         last[name] = await _until_written(client, name, "d")
     client.close()
+    return {selection: _last_for(selection, last) for selection in selections}
+
+
+async def finish(world: World, watching: Sequence[Watcher]) -> None:
+    """Give each watcher a last event to wait for, and wait until it came."""
+    targets = await last_writes(world, {watcher.selection for watcher in watching})
     deadline = now() + CATCH_UP_S
     for watcher in watching:
-        target = _last_for(watcher.selection, last)
+        target = targets[watcher.selection]
         if not await watcher.comes_to(target, before=deadline):
             world.history.contradictions.append(
                 f"{watcher.selection} did not come to {target}, only to {watcher.position}"
