@@ -21,8 +21,7 @@ from services.apiserver.authorization.bootstrappolicy import (
 )
 from services.apiserver.authorization.roleindex import GROUP as RBAC_GROUP
 from services.apiserver.errors import AlreadyExists, ApiError, NotFound
-from services.apiserver.kinds.platform.flowcontrolbootstrap import GROUP as FLOW_GROUP
-from services.apiserver.kinds.platform.flowcontrolbootstrap import flow_control_objects
+from services.apiserver.flowcontrol import ensure_defaults
 from services.apiserver.registry.deletion import DeleteRequest
 from services.apiserver.registry.served import Registry
 from services.apiserver.registry.store import ResourceStore
@@ -114,10 +113,7 @@ async def ensure(registry: Registry, lookup: Lookup, addresses: ClusterAddresses
             await _create(store, lookup, obj)
     # All at once: the storage commits together what comes together.
     async with asyncio.TaskGroup() as tasks:
-        for resource, obj in flow_control_objects():
-            store = registry.stored(FLOW_GROUP, resource)
-            if store is not None and not _is_there(store, obj):
-                tasks.create_task(_create(store, lookup, obj), name="flow control")
+        tasks.create_task(ensure_defaults(registry, lookup), name="flow control")
         for resource, obj in bootstrap_policy():
             store = registry.stored(RBAC_GROUP, resource)
             if store is not None:

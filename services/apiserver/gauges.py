@@ -5,18 +5,18 @@ from __future__ import annotations
 from contextlib import suppress
 
 from services.apiserver.metrics import Metrics
-from services.apiserver.stages.flowcontrol import InFlight
+from services.apiserver.stages.flowcontrol import FlowControl
 from shared.watchcache import WatchCache
 
 
-def add(metrics: Metrics, cache: WatchCache, in_flight: InFlight) -> None:
+def add(metrics: Metrics, cache: WatchCache, flow_control: FlowControl) -> None:
     """Show the requests being served and the watch cache in `metrics`."""
     gauge = metrics.gauge
     gauge(
         "apiserver_current_inflight_requests",
         "Requests being served, by kind.",
         "request_kind",
-        lambda: {"readOnly": in_flight.reading, "mutating": in_flight.mutating},
+        lambda: {"readOnly": flow_control.reading, "mutating": flow_control.mutating},
     )
     gauge(
         "apiserver_storage_objects",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import http
 import logging
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from typing import Any
 from urllib.parse import unquote
 
@@ -56,6 +56,12 @@ class StreamWriter:
     def blocked(self) -> bool:
         return self._cycle.flow.write_paused
 
+    def on_disconnect(self, callback: Callable[[], None] | None) -> None:
+        """Call back when the client goes away: at once if it has gone. None: no more."""
+        self._cycle.on_disconnect = callback
+        if callback is not None and self._cycle.disconnected:
+            callback()
+
     def write(self, body: bytes) -> None:
         """Write one chunk; nothing happens once the client is gone."""
         cycle = self._cycle
@@ -67,6 +73,7 @@ class OneWriteCycle(RequestResponseCycle):
     """One request and its response."""
 
     _head: bytes | None = None
+    on_disconnect: Callable[[], None] | None = None
 
     async def send(self, message: Any) -> None:
         if self.flow.write_paused and not self.disconnected:
@@ -158,6 +165,8 @@ class ApiProtocol(HttpToolsProtocol):
         if active is not None and not active.response_complete:
             active.disconnected = True
             active.message_event.set()
+            if active.on_disconnect is not None:
+                active.on_disconnect()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
         # Cycles of references would keep the TLS buffers, 46 KB a connection, until a full

@@ -4,7 +4,7 @@
     RequestInfo                    stages/resolve.py
     authentication                 stages/authentication.py
     impersonation                  stages/impersonation.py
-    in-flight limits               stages/flowcontrol.py
+    priority and fairness          stages/flowcontrol.py, flowcontrol/
     authorization                  stages/authorization.py
     handler                        handlers/ for resources, routes.py for all else
 
@@ -41,7 +41,7 @@ from services.apiserver.request import (
 )
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.stages.authorization import authorize
-from services.apiserver.stages.flowcontrol import InFlight
+from services.apiserver.stages.flowcontrol import FlowControl
 from services.apiserver.stages.impersonation import impersonate
 from services.apiserver.stages.resolve import resolve_request_info
 from shared.storage import StorageError
@@ -60,7 +60,7 @@ class Pipeline:
         *,
         authenticate: Callable[[Request], UserInfo],
         authorizers: Sequence[Authorizer],
-        in_flight: InFlight,
+        flow_control: FlowControl,
         resources: ResourceHandler,
         plain: AsgiApp,
         metrics: Metrics,
@@ -68,7 +68,7 @@ class Pipeline:
     ) -> None:
         self._authenticate = authenticate
         self._authorizers = authorizers
-        self._in_flight = in_flight
+        self._flow_control = flow_control
         self._resources = resources
         self._plain = plain
         self._metrics = metrics
@@ -108,18 +108,31 @@ class Pipeline:
         request.user = self._authenticate(request)
         await impersonate(self._authorizers, request)
         info = request.info
-        if info.verb == "watch":
-            # Long-running: neither counted nor timed out here; ends by its own rules.
-            await authorize(self._authorizers, request.user, info)
-            response = await self._resources(request)
-            key = metric_key(request)
-            self._metrics.long_running(key, 1)
-            try:
-                await answer.send(response)
-            finally:
-                self._metrics.long_running(key, -1)
-            return
-        mutating = self._in_flight.admit(info, request.user)
+        admission = self._flow_control.admit(request)
+        try:
+            if admission.waits:
+                await admission.wait()
+            if info.verb == "watch":
+                # Long-running: not timed out here, it ends by its own rules.
+                request.on_initialized = admission.initialized
+                await self._watch(request, answer)
+            else:
+                await self._serve(request, answer)
+        finally:
+            admission.leave()
+
+    async def _watch(self, request: Request, answer: Answer) -> None:
+        await authorize(self._authorizers, request.user, request.info)
+        response = await self._resources(request)
+        key = metric_key(request)
+        self._metrics.long_running(key, 1)
+        try:
+            await answer.send(response)
+        finally:
+            self._metrics.long_running(key, -1)
+
+    async def _serve(self, request: Request, answer: Answer) -> None:
+        info = request.info
         self._metrics.serving += 1
         try:
             # After authentication: the answer is about the user.
@@ -133,7 +146,6 @@ class Pipeline:
             await answer.send(response)
         finally:
             self._metrics.serving -= 1
-            self._in_flight.leave(mutating)
 
     async def _plain_answer(self, request: Request) -> Response:
         """Return what a plain route answers: its routes write ASGI messages of their own."""

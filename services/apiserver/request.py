@@ -39,6 +39,7 @@ class Request:
         "info",
         "method",
         "notices",
+        "on_initialized",
         "path",
         "query_string",
         "receive",
@@ -63,6 +64,8 @@ class Request:
         """What the URL names, once that is known to exist."""
         self.notices: list[Header] = []
         """Headers that the answer carries, whatever it is."""
+        self.on_initialized: Callable[[], None] | None = None
+        """Called by a watch when its initial events are out."""
         self.warnings: list[str] = []
         """What was warned of on the way; an error tells it, too."""
         self.audit: Audit = NO_AUDIT

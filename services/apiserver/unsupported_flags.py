@@ -7,15 +7,14 @@ a server less safe than its operator believes. WARNED_FLAGS only tune or describ
 REFUSED_FLAGS = frozenset(
     """
     admission-control admission-control-config-file audit-log-format audit-log-path
-    audit-policy-file audit-webhook-config-file audit-webhook-mode authentication-config
+    audit-policy-file audit-webhook-config-file audit-webhook-mode
     authentication-token-webhook-config-file authorization-config authorization-policy-file
-    authorization-webhook-config-file client-ca-file egress-selector-config-file
-    enable-bootstrap-token-auth encryption-provider-config etcd-servers-overrides oidc-ca-file
+    authorization-webhook-config-file egress-selector-config-file
+    encryption-provider-config etcd-servers-overrides oidc-ca-file
     oidc-client-id oidc-groups-claim oidc-groups-prefix oidc-issuer-url oidc-required-claim
     oidc-signing-algs oidc-username-claim oidc-username-prefix proxy-client-cert-file
-    proxy-client-key-file requestheader-allowed-names requestheader-client-ca-file
-    requestheader-extra-headers-prefix requestheader-group-headers requestheader-uid-headers
-    requestheader-username-headers runtime-config
+    proxy-client-key-file
+    runtime-config
     service-account-signing-endpoint tls-sni-cert-key
     tracing-config-file
     """.split()
@@ -42,7 +41,7 @@ WARNED_FLAGS = frozenset(
     default-not-ready-toleration-seconds default-unreachable-toleration-seconds
     delete-collection-workers disable-http2-serving disabled-metrics emulated-version
     emulation-forward-compatible enable-aggregator-routing enable-garbage-collector
-    enable-logs-handler enable-priority-and-fairness
+    enable-logs-handler
     encryption-provider-config-automatic-reload endpoint-reconciler-type
     etcd-count-metric-poll-period etcd-db-metric-poll-interval etcd-healthcheck-timeout
     etcd-readycheck-timeout external-hostname goaway-chance http2-max-streams-per-connection

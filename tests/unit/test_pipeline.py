@@ -82,7 +82,7 @@ class World:
         self.pipeline = Pipeline(
             authenticate=self._authenticate,
             authorizers=(Permits(allowed),),
-            in_flight=self.in_flight,
+            flow_control=self.in_flight,
             resources=self._handle,
             plain=self._plain,
             metrics=self.metrics,

@@ -94,6 +94,7 @@ async def watch(request: Request, served: Served, limits: WatchLimits) -> AnyRes
         marks_initial_end=wants_mark,
         ready=limits.ready,
         writer=request.scope["extensions"][WRITER],
+        on_initialized=request.on_initialized,
     )
     return StreamResponse(200, stream.run, request.receive, headers)
 
@@ -153,6 +154,7 @@ class WatchStream:
         "_lifetime_s",
         "_marks_initial_end",
         "_media",
+        "_on_initialized",
         "_over",
         "_ready",
         "_subscribe",
@@ -172,6 +174,7 @@ class WatchStream:
         marks_initial_end: bool,
         ready: ReadyWatchers,
         writer: StreamWriter,
+        on_initialized: Callable[[], None] | None = None,
     ) -> None:
         self._subscribe = subscribe
         self._frames = frames
@@ -181,6 +184,7 @@ class WatchStream:
         self._marks_initial_end = marks_initial_end
         self._ready = ready
         self._writer = writer
+        self._on_initialized = on_initialized
         self._waiter: asyncio.Future[None] | None = None
         self._busy = True
         self._due = False
@@ -209,6 +213,8 @@ class WatchStream:
                 # Tells the client that the watch is open, before there is anything to say.
                 await send({"type": "http.response.body", "body": b"", "more_body": True})
                 await self._send_initial(send)
+                if self._on_initialized is not None:
+                    self._on_initialized()
                 await self._follow(send, loop)
             if not gone.done():
                 await send({"type": "http.response.body", "body": b""})

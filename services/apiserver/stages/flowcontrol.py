@@ -1,17 +1,96 @@
-"""Stage: is there room? → counted in, or 429.
+"""Stage: is there room? → admitted, perhaps after a wait, or 429.
 
-Two counters, as in kube-apiserver without Priority and Fairness: requests that change
-something and requests that only read. Long-running requests are not counted.
-Source: kube-apiserver v1.36.2, apiserver/pkg/server/filters/maxinflight.go.
+Two ways, as in kube-apiserver: API Priority and Fairness, or, with that off, two counters, of
+requests that change something and of requests that only read. Long-running requests are not
+counted by either; a watch takes seats until its initial events are out.
+Source: kube-apiserver v1.36.2, apiserver/pkg/server/filters/{maxinflight,
+priority-and-fairness}.go, pkg/controlplane/apiserver/config.go (what is long-running).
 """
 
 from __future__ import annotations
 
+import asyncio
+import time
+from typing import Protocol
+
 from services.apiserver.authorization import MASTERS
 from services.apiserver.errors import TooManyRequests
-from services.apiserver.requestinfo import RequestInfo, UserInfo
+from services.apiserver.flowcontrol.estimate import WatchKey, WorkEstimator
+from services.apiserver.flowcontrol.levels import PriorityLevel, PriorityLevels
+from services.apiserver.flowcontrol.queueset import Refused, Ticket
+from services.apiserver.flowcontrol.work import ONE_SEAT
+from services.apiserver.http import WRITER, StreamWriter
+from services.apiserver.options.flow_control import FlowControlOptions
+from services.apiserver.registry.served import Registry
+from services.apiserver.request import ClientDisconnected, Request
+from services.apiserver.requestinfo import RequestInfo
+from shared.watchcache.resource import ResourceCache
 
 READING = frozenset({"get", "list", "watch"})
+LONG_RUNNING_VERBS = frozenset({"watch", "proxy"})
+LONG_RUNNING_SUBRESOURCES = frozenset({"attach", "exec", "proxy", "log", "portforward"})
+MAXIMUM_WAIT_S = 60.0
+WAIT_PART = 0.25
+"""The part of a request's timeout that it may spend waiting for its turn."""
+
+
+def is_long_running(info: RequestInfo) -> bool:
+    return info.verb in LONG_RUNNING_VERBS or (
+        info.subresource in LONG_RUNNING_SUBRESOURCES and info.is_resource_request
+    )
+
+
+class Admission(Protocol):
+    """A request that has been let in, or will be after `wait`."""
+
+    @property
+    def waits(self) -> bool: ...
+
+    async def wait(self) -> None:
+        """Wait for its turn.
+
+        Raises:
+            TooManyRequests: it did not come in time.
+            ClientDisconnected: the client did not wait for it.
+        """
+
+    def initialized(self) -> None:
+        """A watch's initial events are out: from here on it costs no more than its events."""
+
+    def leave(self) -> None:
+        """Give back what it holds, or stop waiting. Must be called once, whatever happens."""
+
+
+class FlowControl(Protocol):
+    reading: int
+    """Requests being served that only read."""
+    mutating: int
+    """Requests being served that change something."""
+
+    def admit(self, request: Request) -> Admission:
+        """Let a request in, or into a queue.
+
+        Raises:
+            TooManyRequests: there is no room for it.
+        """
+
+
+class _Uncounted:
+    """The admission of what is not limited."""
+
+    waits = False
+
+    async def wait(self) -> None:
+        """There is nothing to wait for."""
+
+    def initialized(self) -> None:
+        """Nothing is held."""
+
+    def leave(self) -> None:
+        """Nothing is held."""
+
+
+UNCOUNTED = _Uncounted()
 
 
 class InFlight:
@@ -22,6 +101,8 @@ class InFlight:
         self.limit_mutating = limit_mutating
         self.reading = 0
         self.mutating = 0
+        self._read = _Counted(self, mutating=False)
+        self._write = _Counted(self, mutating=True)
 
     def __repr__(self) -> str:
         return (
@@ -29,30 +110,175 @@ class InFlight:
             f"mutating {self.mutating}/{self.limit_mutating}>"
         )
 
-    def admit(self, info: RequestInfo, user: UserInfo) -> bool:
-        """Count a request in; returns whether it changes something, to be given to `leave`.
+    def admit(self, request: Request) -> Admission:
+        """Count a request in.
 
         Members of system:masters always get in: they may be the ones to end an overload.
-
-        Raises:
-            TooManyRequests: the limit of its kind is reached; the client retries in a second.
         """
+        info = request.info
+        if is_long_running(info):
+            return UNCOUNTED
         if info.verb in READING:
-            if 0 < self.limit_reading <= self.reading and MASTERS not in user.groups:
-                raise _refusal()
+            if 0 < self.limit_reading <= self.reading and MASTERS not in request.user.groups:
+                raise _refusal(1)
             self.reading += 1
-            return False
-        if 0 < self.limit_mutating <= self.mutating and MASTERS not in user.groups:
-            raise _refusal()
+            return self._read
+        if 0 < self.limit_mutating <= self.mutating and MASTERS not in request.user.groups:
+            raise _refusal(1)
         self.mutating += 1
-        return True
+        return self._write
 
-    def leave(self, mutating: bool) -> None:
-        if mutating:
-            self.mutating -= 1
+
+class _Counted(_Uncounted):
+    """The admission of all requests of a kind: they only differ in number."""
+
+    def __init__(self, counters: InFlight, *, mutating: bool) -> None:
+        self._counters = counters
+        self._mutating = mutating
+
+    def leave(self) -> None:
+        if self._mutating:
+            self._counters.mutating -= 1
         else:
-            self.reading -= 1
+            self._counters.reading -= 1
 
 
-def _refusal() -> TooManyRequests:
-    return TooManyRequests("Too many requests, please try again later.", retry_after_s=1)
+class PriorityAndFairness:
+    """Puts each request into its priority level."""
+
+    def __init__(
+        self, levels: PriorityLevels, estimator: WorkEstimator, *, request_timeout_s: float
+    ) -> None:
+        self.levels = levels
+        self.reading = 0
+        self.mutating = 0
+        self.wait_s = min(request_timeout_s * WAIT_PART, MAXIMUM_WAIT_S)
+        """How long a request may wait for its turn."""
+        self.estimator = estimator
+        self._route = levels.route
+
+    def __repr__(self) -> str:
+        return f"<PriorityAndFairness {list(self.levels.levels.values())}>"
+
+    def admit(self, request: Request) -> Admission:
+        info, user = request.info, request.user
+        if info.verb != "watch" and is_long_running(info):
+            return UNCOUNTED
+        route = self._route(user, info)
+        request.notices += route.headers
+        level = route.level
+        if info.verb == "get":
+            work = ONE_SEAT
+        else:
+            work = self.estimator.estimate(request, level.max_seats)
+        match route.distinguisher:
+            case "ByUser":
+                flow = user.name
+            case "ByNamespace":
+                flow = info.namespace
+            case _:
+                flow = ""
+        try:
+            ticket = level.queues.start(route.hand(flow), work, route.tally, flow)
+        except Refused:
+            raise too_many(level) from None
+        return _Admitted(self, request, level, ticket)
+
+
+class _Admitted:
+    """A request in its level."""
+
+    __slots__ = ("_control", "_counted", "_level", "_request", "_ticket", "_watch", "waits")
+
+    def __init__(
+        self, control: PriorityAndFairness, request: Request, level: PriorityLevel, ticket: Ticket
+    ) -> None:
+        self._control = control
+        self._request = request
+        self._level = level
+        self._ticket = ticket
+        self._watch: WatchKey | None = None
+        self._counted = 0
+        self.waits = ticket.granted is not None
+        if not self.waits:
+            self._begin()
+
+    async def wait(self) -> None:
+        ticket, loop = self._ticket, asyncio.get_running_loop()
+        granted = ticket.granted
+        assert granted is not None
+        timer = loop.call_later(self._control.wait_s, ticket.time_out)
+        writer: StreamWriter | None = self._request.scope.get("extensions", {}).get(WRITER)
+        if writer is not None:
+            # Its place in the queue is for somebody who still wants the answer.
+            writer.on_disconnect(ticket.abandon)
+        try:
+            await granted
+        except Refused as refused:
+            if refused.reason == "cancelled":
+                raise ClientDisconnected from None
+            raise too_many(self._level) from None
+        finally:
+            timer.cancel()
+            if writer is not None:
+                writer.on_disconnect(None)
+        self._begin()
+
+    def initialized(self) -> None:
+        self._ticket.leave()
+        self._uncount()
+
+    def leave(self) -> None:
+        self._ticket.leave()
+        self._uncount()
+        if self._watch is not None:
+            self._control.estimator.watches.closed(self._watch)
+            self._watch = None
+
+    def _begin(self) -> None:
+        verb = self._request.info.verb
+        if verb in READING:
+            self._counted = 1
+            self._control.reading += 1
+            if verb == "watch":
+                self._watch = self._control.estimator.watches.opened(self._request)
+        else:
+            self._counted = 2
+            self._control.mutating += 1
+
+    def _uncount(self) -> None:
+        if self._counted == 1:
+            self._control.reading -= 1
+        elif self._counted == 2:
+            self._control.mutating -= 1
+        self._counted = 0
+
+
+def too_many(level: PriorityLevel) -> TooManyRequests:
+    """Return the refusal by a level, which tells a longer wait the longer it has to refuse."""
+    return _refusal(level.retry_after.refused(int(time.monotonic())))
+
+
+def _refusal(retry_after_s: int) -> TooManyRequests:
+    return TooManyRequests(
+        "Too many requests, please try again later.", retry_after_s=retry_after_s
+    )
+
+
+def flow_control_of(
+    options: FlowControlOptions, registry: Registry, request_timeout_s: float
+) -> FlowControl:
+    """Return the way of limiting that the flags ask for."""
+    reading, mutating = options.max_requests_inflight, options.max_mutating_requests_inflight
+    if not options.enable_priority_and_fairness:
+        return InFlight(limit_reading=reading, limit_mutating=mutating)
+
+    def cache_of(group: str, resource: str) -> ResourceCache | None:
+        store = registry.stored(group, resource)
+        return None if store is None else store.cache
+
+    return PriorityAndFairness(
+        PriorityLevels(reading + mutating),
+        WorkEstimator(cache_of),
+        request_timeout_s=request_timeout_s,
+    )

@@ -13,7 +13,8 @@ from services.apiserver.kinds.platform.prioritylevels import MANDATORY_PRIORITY_
 from services.apiserver.registry.strategy import Object
 
 GROUP = "flowcontrol.apiserver.k8s.io"
-ANNOTATIONS = {"apf.kubernetes.io/autoupdate-spec": "true"}
+AUTO_UPDATE = "apf.kubernetes.io/autoupdate-spec"
+"""Annotation: whether the server may set the spec again ("true"), or somebody keeps it as it is."""
 
 _LIMITED = {
     # shares, lendable percent, queues, hand size; all queues are 50 long
@@ -41,6 +42,18 @@ _LEASES: Object = {
     "namespaces": ["*"],
 }
 _ELECTIONS: Object = {"resourceRules": [{"verbs": ["get", "create", "update"], **_LEASES}]}
+_ENDPOINTS: Object = {
+    "verbs": ["get", "create", "update"],
+    "apiGroups": [""],
+    "resources": ["endpoints"],
+    "namespaces": ["*"],
+}
+_OLD_ELECTIONS: Object = {
+    "resourceRules": [
+        {**_ENDPOINTS, "resources": ["endpoints", "configmaps"]},
+        *_ELECTIONS["resourceRules"],
+    ]
+}
 _OF_NODES: Object = {
     "resourceRules": [
         {
@@ -73,7 +86,27 @@ _FLOWS: tuple[tuple[str, str, int, str, tuple[str, ...], Object], ...] = (
         (_MANAGER, _SCHEDULER, _SYSTEM_ACCOUNTS),
         _ELECTIONS,
     ),
-    ("workload-leader-election", "leader-election", 200, "ByUser", (_SYSTEM_ACCOUNTS,), _ELECTIONS),
+    (
+        # Before workload-leader-election, which would take its Endpoints for elections.
+        "endpoint-controller",
+        "workload-high",
+        150,
+        "ByUser",
+        (
+            _MANAGER,
+            "ServiceAccount:kube-system:endpoint-controller",
+            "ServiceAccount:kube-system:endpointslicemirroring-controller",
+        ),
+        {"resourceRules": [_ENDPOINTS]},
+    ),
+    (
+        "workload-leader-election",
+        "leader-election",
+        200,
+        "ByUser",
+        (_SYSTEM_ACCOUNTS,),
+        _OLD_ELECTIONS,
+    ),
     ("system-node-high", "node-high", 400, "ByUser", ("Group:system:nodes",), _OF_NODES),
     ("system-nodes", "system", 500, "ByUser", ("Group:system:nodes",), _EVERYTHING),
     ("kube-controller-manager", "workload-high", 800, "ByNamespace", (_MANAGER,), _EVERYTHING),
@@ -120,7 +153,7 @@ def _object(kind: str, name: str, spec: Object) -> Object:
     return {
         "kind": kind,
         "apiVersion": f"{GROUP}/v1",
-        "metadata": {"name": name, "annotations": dict(ANNOTATIONS)},
+        "metadata": {"name": name, "annotations": {AUTO_UPDATE: "true"}},
         "spec": {**spec},
     }
 

@@ -1,64 +1,33 @@
 """Tells FlowSchemas whether the priority level they name is there: the condition Dangling.
 
 Source: kube-apiserver v1.36.2, apiserver/pkg/util/flowcontrol/apf_controller.go
-(syncFlowSchemaStatus).
+(presyncFlowSchemaStatus).
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from contextlib import ExitStack
-
 from services.apiserver.errors import NotFound
-from services.apiserver.kinds.platform.flowcontrolbootstrap import GROUP
-from services.apiserver.registry.served import Registry
 from services.apiserver.registry.store import ResourceStore
 from services.apiserver.registry.strategy import Lookup, Object, WriteContext
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.values.time import now
-from shared.storage import Revision, StorageError
+from shared.storage import Revision
 
-log = logging.getLogger("kubefan.apiserver.flowcontrol")
-
-RETRY_S = 1.0
-"""Wait after the storage did not answer; the condition only informs."""
 USER = UserInfo("system:apiserver", groups=("system:masters",))
 
 
 class FlowSchemaStatus:
-    """Follows the two resources in the watch cache. Every replica does; who comes first writes."""
+    """Writes the condition where it is not as it should be. Every replica does; who comes
+    first writes."""
 
-    def __init__(self, registry: Registry, lookup: Lookup) -> None:
-        self._schemas = _store(registry, "flowschemas")
-        self._levels = _store(registry, "prioritylevelconfigurations")
+    def __init__(self, schemas: ResourceStore, levels: ResourceStore, lookup: Lookup) -> None:
+        self._schemas = schemas
+        self._levels = levels
         self._lookup = lookup
         self._seen: dict[bytes, Revision] = {}
         self._levels_at = Revision(-1)
 
-    async def run(self) -> None:
-        """Work until cancelled."""
-        changed = asyncio.Event()
-        while True:
-            with ExitStack() as stack:
-                watchers = [
-                    stack.enter_context(store.cache.watch(after=None, on_ready=changed.set))
-                    for store in (self._schemas, self._levels)
-                ]
-                while all(watcher.ended is None for watcher in watchers):
-                    for watcher in watchers:
-                        while watcher.pending:
-                            watcher.drain()
-                    try:
-                        await self._sync()
-                    except StorageError as error:
-                        log.warning("flow schema status", extra={"why": str(error)})
-                        await asyncio.sleep(RETRY_S)
-                        continue
-                    await changed.wait()
-                    changed.clear()
-
-    async def _sync(self) -> None:
+    async def sync(self) -> None:
         """Look at the schemas that have changed; at all when a level came or went."""
         if self._levels.cache.revision != self._levels_at:
             self._levels_at = self._levels.cache.revision
@@ -98,24 +67,19 @@ class FlowSchemaStatus:
         is_there = self._levels.cache.get(self._levels.key("", level)) is not None
         status = schema.get("status") or {}
         present = status.get("conditions") or []
+        found = "and it exists" if is_there else "but there is no such object"
         condition = {
             "type": "Dangling",
             "status": "False" if is_there else "True",
             "lastTransitionTime": now(),
             "reason": "Found" if is_there else "NotFound",
-            "message": f"This FlowSchema references the PriorityLevelConfiguration object named "
-            f'"{level}" and it {"exists" if is_there else "does not exist"}',
+            "message": "This FlowSchema references the PriorityLevelConfiguration object named "
+            f'"{level}" {found}',
         }
         for one in present:
             if one.get("type") == "Dangling":
-                if one.get("status") == condition["status"]:
+                if all(one.get(name) == condition[name] for name in ("status", "reason", "message")):
                     return schema
                 break
         others = [one for one in present if one.get("type") != "Dangling"]
         return {**schema, "status": {**status, "conditions": [*others, condition]}}
-
-
-def _store(registry: Registry, resource: str) -> ResourceStore:
-    store = registry.stored(GROUP, resource)
-    assert store is not None, resource
-    return store
