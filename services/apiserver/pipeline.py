@@ -3,6 +3,7 @@
     panic and errors → Status      `__call__`
     RequestInfo                    stages/resolve.py
     authentication                 stages/authentication.py
+    audit                          audit/, told of what follows by request.audit
     impersonation                  stages/impersonation.py
     priority and fairness          stages/flowcontrol.py, flowcontrol/
     authorization                  stages/authorization.py
@@ -21,9 +22,17 @@ from typing import Any
 
 import orjson
 
+from services.apiserver.audit.auditor import Auditor
 from services.apiserver.authorization import Authorizer
 from services.apiserver.codec import protobuf
-from services.apiserver.errors import ApiError, InternalError, NotAuthorized, Timeout, to_status
+from services.apiserver.errors import (
+    ApiError,
+    InternalError,
+    NotAuthorized,
+    Timeout,
+    Unauthorized,
+    to_status,
+)
 from services.apiserver.handlers.representation import warning_headers
 from services.apiserver.metrics import Metrics, RequestKey, now_s
 from services.apiserver.negotiation import negotiate_error
@@ -65,6 +74,7 @@ class Pipeline:
         plain: AsgiApp,
         metrics: Metrics,
         request_timeout_s: float,
+        auditor: Auditor | None = None,
     ) -> None:
         self._authenticate = authenticate
         self._authorizers = authorizers
@@ -73,6 +83,7 @@ class Pipeline:
         self._plain = plain
         self._metrics = metrics
         self._request_timeout_s = request_timeout_s
+        self._auditor = auditor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -80,6 +91,8 @@ class Pipeline:
             return
         started = now_s()
         request = Request(scope, receive)
+        if self._auditor is not None:
+            self._auditor.begin(request)
         answer = Answer(send, request)
         try:
             await self._handle(request, answer)
@@ -94,6 +107,7 @@ class Pipeline:
             # the log the trace, and the server goes on with the others.
             self._metrics.panics += 1
             log.exception("unexpected error", extra={"method": request.method})
+            await request.audit.panicked(error)
             if answer.started:
                 raise
             await answer.error(InternalError(f"Internal error occurred: {type(error).__name__}"))
@@ -101,11 +115,19 @@ class Pipeline:
             if answer.status:
                 key = metric_key(request)
                 self._metrics.request(key, answer.status, now_s() - started)
+            if request.audit.enabled:
+                await request.audit.complete()
 
     async def _handle(self, request: Request, answer: Answer) -> None:
         # Each stage relies on those above it.
         await resolve_request_info(request)
-        request.user = self._authenticate(request)
+        try:
+            request.user = self._authenticate(request)
+        except Unauthorized:
+            request.audit.unauthenticated()
+            raise
+        if request.audit.enabled:
+            await request.audit.received()
         await impersonate(self._authorizers, request)
         info = request.info
         admission = self._flow_control.admit(request)
@@ -122,7 +144,7 @@ class Pipeline:
             admission.leave()
 
     async def _watch(self, request: Request, answer: Answer) -> None:
-        await authorize(self._authorizers, request.user, request.info)
+        await authorize(self._authorizers, request.user, request.info, request.audit)
         response = await self._resources(request)
         key = metric_key(request)
         self._metrics.long_running(key, 1)
@@ -136,7 +158,7 @@ class Pipeline:
         self._metrics.serving += 1
         try:
             # After authentication: the answer is about the user.
-            await authorize(self._authorizers, request.user, info)
+            await authorize(self._authorizers, request.user, info, request.audit)
             with RequestTimeout(self._request_timeout_s):
                 if info.is_resource_request:
                     response = await self._resources(request)
@@ -212,6 +234,8 @@ class Answer:
     async def send(self, response: AnyResponse) -> None:
         self.status = response.status
         self.started = True
+        if self._request.audit.enabled:
+            await self._request.audit.answering(response)
         await response.send(self._send, self._extra())
 
     async def error(self, error: ApiError) -> None:
@@ -220,10 +244,12 @@ class Answer:
             raise error
         request = self._request
         request.notices += warning_headers(request.warnings)
+        if request.audit.enabled:
+            request.audit.failed(to_status(error))
         await self.send(error_response(error, request.header(b"accept")))
 
     def _extra(self) -> Sequence[Header]:
-        return ((b"audit-id", self._request.audit_id.encode()), *self._request.notices)
+        return ((b"audit-id", self._request.audit_id.encode("latin-1")), *self._request.notices)
 
 
 def error_response(error: ApiError, accept: str | None) -> Response:

@@ -62,6 +62,9 @@ class Auditor:
     def count_event(self) -> None:
         self.metrics.events += 1
 
+    def count_rejected(self) -> None:
+        self.metrics.rejected += 1
+
     async def run(self) -> None:
         """Write events until `stop`, then what is left."""
         async with asyncio.TaskGroup() as tasks:

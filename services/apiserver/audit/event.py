@@ -26,6 +26,7 @@ from services.apiserver.audit.recording import (
     Recording,
 )
 from services.apiserver.audit.timestamps import go_duration, micro_time, rfc3339_nano
+from services.apiserver.errors import InternalError
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Audit:
         """The user is known. May end the recording, by the policy.
 
         Raises:
-            NotRecorded: it must be recorded, and can't be.
+            InternalError: it must be recorded, and can't be.
         """
 
     def unauthenticated(self) -> None:
@@ -97,10 +98,6 @@ class Audit:
 NO_AUDIT = Audit()
 
 
-class NotRecorded(Exception):
-    """A request is refused because its event can't be written."""
-
-
 class Backend(Protocol):
     async def accept(self, event: RequestAudit) -> bool:
         """Take an event in its present state; wait as the backend's mode says.
@@ -119,6 +116,8 @@ class Recorder(Protocol):
     def decide(self, user: UserInfo | None, info: RequestInfo) -> Recording: ...
 
     def count_event(self) -> None: ...
+
+    def count_rejected(self) -> None: ...
 
 
 class RequestAudit(Audit):
@@ -196,7 +195,10 @@ class RequestAudit(Audit):
         self._long_running = is_long_running(info)
         if not await self._emit(REQUEST_RECEIVED):
             request.audit = NO_AUDIT
-            raise NotRecorded
+            self._recorder.count_rejected()
+            raise InternalError(
+                f'Internal Server Error: "{request_uri(request)}": failed to store audit event'
+            )
 
     def unauthenticated(self) -> None:
         if self._begin():

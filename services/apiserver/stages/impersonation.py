@@ -14,6 +14,7 @@ import urllib.parse
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from services.apiserver.audit import NO_AUDIT, Audit
 from services.apiserver.authorization import MASTERS, Authorizer, decide
 from services.apiserver.errors import BadRequest, Forbidden
 from services.apiserver.request import Header, Request
@@ -59,7 +60,9 @@ async def impersonate(authorizers: Sequence[Authorizer], request: Request) -> No
         return
     wanted = wanted_user(request.scope["headers"])
     if wanted is not None:
-        request.user = await impersonated(authorizers, request.user, request.info, wanted)
+        request.user = await impersonated(
+            authorizers, request.user, request.info, wanted, request.audit
+        )
 
 
 def wanted_user(headers: Iterable[Header]) -> Wanted | None:
@@ -97,7 +100,11 @@ def _unescaped(key: str) -> str:
 
 
 async def impersonated(
-    authorizers: Sequence[Authorizer], user: UserInfo, info: RequestInfo, wanted: Wanted
+    authorizers: Sequence[Authorizer],
+    user: UserInfo,
+    info: RequestInfo,
+    wanted: Wanted,
+    audit: Audit = NO_AUDIT,
 ) -> UserInfo:
     """Return the user to go on as.
 
@@ -107,9 +114,12 @@ async def impersonated(
     refusal: Forbidden | None = None
     for mode in (*_constrained_modes(user, wanted), _LEGACY):
         try:
-            return await _Check(authorizers, user, mode).run(info, wanted)
+            other = await _Check(authorizers, user, mode).run(info, wanted)
         except Forbidden as error:
             refusal = refusal or error
+        else:
+            audit.impersonated(other, f"impersonate:{mode}" if mode else "")
+            return other
     assert refusal is not None
     raise refusal
 
