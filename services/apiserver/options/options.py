@@ -22,13 +22,17 @@ from services.apiserver.options import (
     authorization,
     event_log,
     flow_control,
+    oidc,
     service_accounts,
+    token_webhook,
 )
 from services.apiserver.options.authentication import AuthenticationOptions
 from services.apiserver.options.authorization import AuthorizationOptions
 from services.apiserver.options.event_log import EventLogOptions
 from services.apiserver.options.flow_control import FlowControlOptions
+from services.apiserver.options.oidc import OidcOptions
 from services.apiserver.options.service_accounts import ServiceAccountOptions
+from services.apiserver.options.token_webhook import TokenWebhookOptions
 from services.apiserver.unsupported_flags import REFUSED_FLAGS, WARNED_FLAGS
 from shared.flags import AddFlag, OptionsError, boolean, duration, files, flag, integer
 
@@ -43,6 +47,9 @@ class ApiServerOptions:
     secure_port: int = 6443
     advertise_address: str = ""
     """Address that members of the cluster use; the bind address unless given."""
+    advertise_port: int = 0
+    """Port that they use, the load balancer's where there is one; the secure port unless given.
+    kube-apiserver has no such flag: its replicas have addresses of their own."""
     data_dir: Path = Path(".kubefan")
     """Where the embedded store, the certificates and the admin kubeconfig lie."""
     etcd_servers: tuple[str, ...] = ()
@@ -57,6 +64,8 @@ class ApiServerOptions:
     tls_private_key_file: str = ""
     event_log: EventLogOptions = field(default_factory=EventLogOptions)
     authentication: AuthenticationOptions = field(default_factory=AuthenticationOptions)
+    oidc: OidcOptions = field(default_factory=OidcOptions)
+    token_webhook: TokenWebhookOptions = field(default_factory=TokenWebhookOptions)
     service_accounts: ServiceAccountOptions = field(default_factory=ServiceAccountOptions)
     authorization: AuthorizationOptions = field(default_factory=AuthorizationOptions)
     flow_control: FlowControlOptions = field(default_factory=FlowControlOptions)
@@ -117,6 +126,8 @@ class FlagGroup(Protocol):
 GROUPS: Mapping[str, FlagGroup] = {
     "event_log": event_log,
     "authentication": authentication,
+    "oidc": oidc,
+    "token_webhook": token_webhook,
     "service_accounts": service_accounts,
     "authorization": authorization,
     "flow_control": flow_control,
@@ -141,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--bind-address", default="127.0.0.1", metavar="IP")
     add("--secure-port", default="6443", metavar="PORT", help="0 takes a free port")
     add("--advertise-address", default="", metavar="IP")
+    add("--advertise-port", default="0", metavar="PORT", help="of a load balancer before it")
     add("--data-dir", default=".kubefan", metavar="DIR", help="the embedded store, certificates")
     add("--storage-backend", default="", metavar="NAME", help="etcd3, or sqlite (embedded)")
     add("--storage-media-type", default="application/json", metavar="TYPE")
@@ -245,6 +257,7 @@ def _fields(known: argparse.Namespace, mistakes: list[str]) -> dict[str, object]
         "bind_address": known.bind_address,
         "secure_port": integer(known, "secure_port", 0, 65535, mistakes),
         "advertise_address": known.advertise_address,
+        "advertise_port": integer(known, "advertise_port", 0, 65535, mistakes),
         "data_dir": Path(known.data_dir),
         "etcd_servers": etcd_servers,
         "etcd_cafile": known.etcd_cafile,
