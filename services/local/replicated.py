@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.cli import _SERVICES
 from services.local import balancer
 from services.local.options import LocalOptions
 from services.local.plan import KUBEFAN, Plan, controllers
@@ -204,8 +203,6 @@ def _watchfanouts(
         event_log_password_file=log.password_file,
         event_log_cafile=log.cafile,
     )
-    if "watchfanout" not in _SERVICES:
-        return Watchfanouts((), {}, ())
     if servers := options.apiserver_flag("--watchfanout-servers"):
         return Watchfanouts(log_flags, {"servers": servers}, ())
     ports = free_ports(WATCHFANOUTS)
@@ -228,6 +225,7 @@ def _watchfanouts(
             bind_address=LOOPBACK,
             tls_cert_file=str(secrets.watchfanout.certificate),
             tls_private_key_file=str(secrets.watchfanout.key),
+            peer_cafile=str(secrets.ca),
             token_file=str(secrets.watchfanout_token),
             lease_duration=LEASE_DURATION,
         ),
@@ -268,6 +266,7 @@ def _apiservers(options: LocalOptions, part_flags: tuple[str, ...]) -> tuple[Pro
         before = [
             f"--cert-dir={options.data_dir / 'certs'}",
             f"--shutdown-delay-duration={SHUTDOWN_DELAY}",
+            f"--advertise-port={options.secure_port}",
         ]
         if bind_address and bind_address not in ("0.0.0.0", "::"):
             before.append(f"--advertise-address={bind_address}")

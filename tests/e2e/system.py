@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import json
+import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -13,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 START_TIMEOUT_S = 40.0
 STOP_TIMEOUT_S = 20.0
@@ -25,8 +29,19 @@ class DidNotStart(AssertionError):
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A process of a system, as its system.json tells."""
+
+    role: str
+    name: str
+    pid: int | None
+    port: int | None
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True)
 class Server:
-    """A running API server. `log` is where its output goes."""
+    """A running API server, or a whole system. `log` is where its output goes."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -40,6 +55,34 @@ class Server:
     @property
     def kubeconfig(self) -> Path:
         return self.data_dir / "admin.kubeconfig"
+
+    @property
+    def system(self) -> dict[str, Any]:
+        """The system.json of `kubefan up`."""
+        document: dict[str, Any] = json.loads((self.data_dir / "system.json").read_text())
+        return document
+
+    def parts(self) -> dict[str, Part]:
+        """Return the processes of `kubefan up` by name."""
+        return {part["name"]: Part(**part) for part in self.system["processes"]}
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a part."""
+        pid = self.parts()[name].pid
+        assert pid is not None, f"{name} does not run"
+        os.kill(pid, number)
+
+    def wait_restarted(self, before: Part, *, timeout_s: float = START_TIMEOUT_S) -> Part:
+        """Wait until a part runs again and, where it is an API server, is ready."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            part = self.parts()[before.name]
+            if part.pid is not None and part.restarts > before.restarts:
+                url = f"https://127.0.0.1:{part.port}"
+                if part.role != "apiserver" or _answers(url, "/readyz"):
+                    return part
+            time.sleep(0.05)
+        raise AssertionError(f"{before.name} was not restarted:\n{_tail(self.log)}")
 
 
 def free_port() -> int:
@@ -60,6 +103,14 @@ def apiserver(data_dir: Path, *flags: str) -> Iterator[Server]:
 def system(data_dir: Path, *flags: str) -> Iterator[Server]:
     """Run `kubefan up` until the block ends."""
     with _serving("up", data_dir, *flags) as server:
+        yield server
+
+
+@contextmanager
+def replicated(data_dir: Path, replicas: int, *flags: str) -> Iterator[Server]:
+    """Run `kubefan up --replicas` until the block ends; it starts when all parts are ready."""
+    with system(data_dir, f"--replicas={replicas}", *flags) as server:
+        _wait(server.process, server.log, lambda: "export KUBECONFIG=" in server.log.read_text())
         yield server
 
 
