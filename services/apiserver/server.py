@@ -20,6 +20,7 @@ import uvicorn
 
 from services.apiserver import access, bootstrap, gauges, memory
 from services.apiserver.admission.defaults import admission_chain
+from services.apiserver.audit.auditor import Auditor, open_auditor
 from services.apiserver.authentication.authorities import Authorities
 from services.apiserver.authentication.handshake import ask_for_certificates, trust
 from services.apiserver.authenticators import Authentication
@@ -116,6 +117,7 @@ class ApiServer:
         self._table = builtin_table()
         self._openapi = OpenApi(self._table)
         self._stopping = False
+        self._auditor: Auditor | None = None
 
     async def run(self) -> None:
         """Serve until SIGINT or SIGTERM.
@@ -125,6 +127,7 @@ class ApiServer:
             ExceptionGroup: one of its tasks failed; nothing is served any more.
         """
         options = self._options
+        self._auditor = open_auditor(options.audit)
         listener = bind(options.bind_address, options.secure_port)
         storage = await open_storage(
             etcd_servers=options.etcd_servers,
@@ -196,6 +199,9 @@ class ApiServer:
                 tasks.create_task(events.run(), name="event flow"),
                 tasks.create_task(self._metrics.sample_event_loop(), name="event loop sampler"),
             ]
+            if self._auditor is not None:
+                self._auditor.metrics.show_in(self._metrics)
+                tasks.create_task(self._auditor.run(), name="audit")
             interval_s = options.etcd_compaction_interval_s
             if event_log is None and interval_s:  # else it is for the watchfanout
                 compaction = Compaction(storage, interval_s)
@@ -222,6 +228,8 @@ class ApiServer:
             await http.serve(sockets=[listener])
             for task in background:
                 task.cancel()
+            if self._auditor is not None:
+                self._auditor.stop()
             await webhooks.aclose()
 
     def _certificates(self) -> ServingFiles:
@@ -329,6 +337,7 @@ class ApiServer:
             plain=routes.router(),
             metrics=self._metrics,
             request_timeout_s=options.request_timeout_s,
+            auditor=self._auditor,
         )
 
     def _admin_token(self, port: int, files: ServingFiles) -> str:

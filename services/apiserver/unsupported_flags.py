@@ -6,8 +6,7 @@ a server less safe than its operator believes. WARNED_FLAGS only tune or describ
 
 REFUSED_FLAGS = frozenset(
     """
-    admission-control admission-control-config-file audit-log-format audit-log-path
-    audit-policy-file audit-webhook-config-file audit-webhook-mode
+    admission-control admission-control-config-file
     authentication-token-webhook-config-file authorization-config authorization-policy-file
     authorization-webhook-config-file egress-selector-config-file
     encryption-provider-config etcd-servers-overrides oidc-ca-file
@@ -23,16 +22,7 @@ REFUSED_FLAGS = frozenset(
 WARNED_FLAGS = frozenset(
     """
     aggregator-reject-forwarding-redirect allow-metric-labels allow-metric-labels-manifest
-    apiserver-count audit-log-batch-buffer-size audit-log-batch-max-size
-    audit-log-batch-max-wait audit-log-batch-throttle-burst audit-log-batch-throttle-enable
-    audit-log-batch-throttle-qps audit-log-compress audit-log-maxage audit-log-maxbackup
-    audit-log-maxsize audit-log-mode audit-log-truncate-enabled
-    audit-log-truncate-max-batch-size audit-log-truncate-max-event-size audit-log-version
-    audit-webhook-batch-buffer-size audit-webhook-batch-max-size audit-webhook-batch-max-wait
-    audit-webhook-batch-throttle-burst audit-webhook-batch-throttle-enable
-    audit-webhook-batch-throttle-qps audit-webhook-initial-backoff
-    audit-webhook-truncate-enabled audit-webhook-truncate-max-batch-size
-    audit-webhook-truncate-max-event-size audit-webhook-version
+    apiserver-count
     authentication-token-webhook-cache-ttl authentication-token-webhook-version
     authorization-webhook-cache-authorized-ttl authorization-webhook-cache-unauthorized-ttl
     authorization-webhook-version cloud-config cloud-provider contention-profiling

@@ -6,6 +6,8 @@ import asyncio
 from functools import partial
 from typing import Any
 
+import orjson
+
 from services.apiserver.codec import Body, Codec, FieldReport, decode_body, protobuf
 from services.apiserver.errors import BadRequest, Cause, Invalid
 from services.apiserver.negotiation import CONTENT_TYPES, request_format
@@ -53,7 +55,7 @@ async def read_object(
 ) -> Object:
     """Return the object in a request's body, as its kind's types see it."""
     resource = served.resource
-    return await read_kind(
+    obj = await _read(
         request,
         served.codec,
         (resource.group_version, resource.kind),
@@ -61,6 +63,16 @@ async def read_object(
         warnings,
         custom=resource.custom,
     )
+    if request.audit.enabled:
+        request.audit.sent(obj, partial(_defaulted, served))
+    return obj
+
+
+def _defaulted(served: Served, obj: Object) -> Object:
+    """Return a copy with defaults, in the served version: kube-apiserver decodes into that."""
+    stored = served.to_storage(orjson.loads(orjson.dumps(obj)))
+    served.store.strategy.default(stored)
+    return served.from_storage(stored)
 
 
 async def read_kind(
@@ -81,6 +93,21 @@ async def read_kind(
     Raises:
         BadRequest: another kind, a wrong type, or a strict field error.
     """
+    obj = await _read(request, codec, expected, field_validation, warnings, custom=custom)
+    if request.audit.enabled:
+        request.audit.sent(obj)
+    return obj
+
+
+async def _read(
+    request: Request,
+    codec: Codec,
+    expected: tuple[str, str],
+    field_validation: str,
+    warnings: list[str],
+    *,
+    custom: bool,
+) -> Object:
     raw = await request.body()
     work = partial(_decoded_kind, request, raw, codec, expected, field_validation, custom)
     obj, messages = await asyncio.to_thread(work) if is_large(request, raw) else work()

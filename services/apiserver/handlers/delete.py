@@ -106,7 +106,10 @@ async def read_options(request: Request) -> DeleteOptions:
     kind = value.get("kind") if isinstance(value, dict) else None
     if kind not in (None, "", "DeleteOptions"):
         raise BadRequest(f"decoded object cannot be converted to DeleteOptions: it is a {kind}")
-    return parse_delete_options(request.query, codec_for("", "v1", "DeleteOptions").decode(value))
+    options = codec_for("", "v1", "DeleteOptions").decode(value)
+    if request.audit.enabled:
+        request.audit.sent({"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1", **options})
+    return parse_delete_options(request.query, options)
 
 
 def deleted_status(served: Served, meta: dict[str, Any]) -> dict[str, Any]:

@@ -70,6 +70,7 @@ class Dispatch:
         warning = DEPRECATED.get((info.group, info.version, info.resource))
         if warning is not None:
             request.notices.append(warning_header(warning))
+            request.audit.annotate("k8s.io/deprecated", "true")
         if resource.name == "componentstatuses" and request.method == "GET":
             return await self._components.answer(request)
         served = self._registry.find(info.group, info.version, info.resource)
@@ -88,6 +89,7 @@ class Dispatch:
         served = stored(self._registry.find(info.group, info.version, info.resource))
         if served.deprecation:
             request.notices.append(warning_header(served.deprecation))
+            request.audit.annotate("k8s.io/deprecated", "true")
         if served.terminating and info.verb == "create":
             raise Forbidden(
                 f"{resource.group_resource} is forbidden: create is not allowed while the custom "

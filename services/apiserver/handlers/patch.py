@@ -106,6 +106,7 @@ async def read_patch(request: Request, kind: str, definition: str) -> Patch:
         BadRequest, RequestTooLarge: it can't be read.
     """
     raw = await request.body()
+    request.audit.patch(raw)
     if kind == JSON_PATCH:
         operations = jsonpatch.parse(raw)
         return Patch(lambda old: jsonpatch.apply(old, operations), tuple(operations.problems))

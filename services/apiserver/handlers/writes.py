@@ -41,7 +41,13 @@ class WriteFlow:
 
     def context(self, request: Request, *, dry_run: bool) -> WriteContext:
         return WriteContext(
-            request.info, request.user, now(), self._lookup, dry_run, request.warnings
+            request.info,
+            request.user,
+            now(),
+            self._lookup,
+            dry_run,
+            request.warnings,
+            request.audit,
         )
 
     def match_namespace(self, served: Served, info: RequestInfo, obj: Object) -> None:

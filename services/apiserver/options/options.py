@@ -18,6 +18,7 @@ from typing import NoReturn, Protocol
 from services.apiserver.admission.chain import KNOWN_PLUGINS
 from services.apiserver.admission.defaults import SUPPORTED_PLUGINS
 from services.apiserver.options import (
+    audit,
     authentication,
     authorization,
     event_log,
@@ -26,6 +27,7 @@ from services.apiserver.options import (
     service_accounts,
     token_webhook,
 )
+from services.apiserver.options.audit import AuditOptions
 from services.apiserver.options.authentication import AuthenticationOptions
 from services.apiserver.options.authorization import AuthorizationOptions
 from services.apiserver.options.event_log import EventLogOptions
@@ -69,6 +71,7 @@ class ApiServerOptions:
     service_accounts: ServiceAccountOptions = field(default_factory=ServiceAccountOptions)
     authorization: AuthorizationOptions = field(default_factory=AuthorizationOptions)
     flow_control: FlowControlOptions = field(default_factory=FlowControlOptions)
+    audit: AuditOptions = field(default_factory=AuditOptions)
     watch_cache: bool = True
     default_watch_cache_size: int = 100
     """Events (count) kept per resource for resuming watches, at least; see watchcache."""
@@ -131,6 +134,7 @@ GROUPS: Mapping[str, FlagGroup] = {
     "service_accounts": service_accounts,
     "authorization": authorization,
     "flow_control": flow_control,
+    "audit": audit,
 }
 """By the field of ApiServerOptions."""
 

@@ -20,6 +20,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from services.apiserver.audit import NO_AUDIT, Audit
 from services.apiserver.errors import Cause
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.validation.names import dns1123_subdomain
@@ -52,7 +53,7 @@ class WriteContext:
     """What the hooks may know of the request besides the object.
 
     `now` is the request's time in RFC 3339 with seconds (UTC, Z). `warnings` become Warning
-    headers; append texts without quoting.
+    headers; append texts without quoting. `audit` takes annotations of the audit event.
     """
 
     info: RequestInfo
@@ -61,6 +62,7 @@ class WriteContext:
     lookup: Lookup
     dry_run: bool = False
     warnings: list[str] = field(default_factory=list)
+    audit: Audit = NO_AUDIT
 
 
 class ScaleView(Protocol):

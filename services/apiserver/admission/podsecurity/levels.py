@@ -45,13 +45,15 @@ class LevelVersion:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What is enforced, and what is only warned of."""
+    """What is enforced, what is only recorded or warned of."""
 
     enforce: LevelVersion
+    audit: LevelVersion
     warn: LevelVersion
 
 
-OPEN = Policy(LevelVersion("privileged", LATEST), LevelVersion("privileged", LATEST))
+_PRIVILEGED = LevelVersion("privileged", LATEST)
+OPEN = Policy(_PRIVILEGED, _PRIVILEGED, _PRIVILEGED)
 
 
 def read_policy(labels: Mapping[str, str]) -> tuple[Policy, list[Cause]]:
@@ -81,7 +83,7 @@ def read_policy(labels: Mapping[str, str]) -> tuple[Policy, list[Cause]]:
             else:
                 causes.append(_invalid(name, labels[name], 'must be "latest" or "v1.x"'))
         chosen[mode] = LevelVersion(level, version)
-    return Policy(chosen["enforce"], chosen["warn"]), causes
+    return Policy(chosen["enforce"], chosen["audit"], chosen["warn"]), causes
 
 
 def _invalid(label: str, value: str, message: str) -> Cause:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from services.apiserver.admission.attributes import Attributes
 from services.apiserver.admission.podsecurity import baseline, restricted
-from services.apiserver.admission.podsecurity.levels import Level, LevelVersion, read_policy
+from services.apiserver.admission.podsecurity.levels import PREFIX, Level, LevelVersion, read_policy
 from services.apiserver.admission.podsecurity.violation import CheckedPod, Violation
 from services.apiserver.admission.refusal import refused
 from services.apiserver.errors import Invalid
@@ -105,11 +105,22 @@ class PodSecurity:
         namespace = ctx.lookup.get("", "namespaces", "", attributes.namespace)
         if namespace is None:
             return
-        policy, _ = read_policy(namespace["metadata"].get("labels", {}))
+        policy, causes = read_policy(namespace["metadata"].get("labels", {}))
         pod = attributes.obj if is_pod else _template(attributes)
         if pod is None:
             return
+        if causes:
+            texts = ", ".join(cause.message for cause in causes)
+            ctx.audit.annotate(f"{PREFIX}error", f"Failed to parse policy: {texts}")
+        if ctx.audit.enabled:
+            found = _told(policy.audit, pod)
+            if found:
+                ctx.audit.annotate(
+                    f"{PREFIX}audit-violations",
+                    f'would violate PodSecurity "{policy.audit}": {found}',
+                )
         if is_pod:
+            ctx.audit.annotate(f"{PREFIX}enforce-policy", str(policy.enforce))
             found = _told(policy.enforce, pod)
             if found:
                 raise refused(attributes, f'violates PodSecurity "{policy.enforce}": {found}')
