@@ -3,6 +3,7 @@
 #   make run      start an API server on this machine; UP="--secure-port 7443" gives flags,
 #                 REPLICAS=3 starts three behind HAProxy, with etcd and Redis
 #   make test     all checks and tests
+#   make chaos    an hour of killed, paused and cut-off parts; CHAOS="--seconds 60 --seed 7"
 #   make lint     the checks alone
 #   make bench    what the server spends on each work; BENCH="--etcd get create" gives flags
 #   make microbench  what single parts spend
@@ -15,11 +16,12 @@ UP ?=
 REPLICAS ?=
 PYTEST ?=
 BENCH ?=
+CHAOS ?= --seconds 3600
 
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: run install test lint programs bench microbench clean
+.PHONY: run install test chaos lint programs bench microbench clean
 .DEFAULT_GOAL := run
 
 run: $(INSTALLED) $(if $(REPLICAS),programs)
@@ -29,6 +31,9 @@ install: $(INSTALLED) $(if $(REPLICAS),programs)
 
 test: lint programs
 	$(BIN)/pytest $(PYTEST)
+
+chaos: $(INSTALLED_DEV) programs
+	$(BIN)/python -m tests.chaos.run $(CHAOS)
 
 lint: $(INSTALLED_DEV)
 	$(BIN)/ruff check

@@ -73,19 +73,21 @@ class Faults:
                     await fault
 
     async def _one(self) -> None:
-        roles = {part.role for part in self._system.parts()}
-        possible = [plan for plan in PLANS if self._target_exists(plan, roles)]
-        (plan,) = self._dice.choices(possible, [plan.weight for plan in possible])
-        target = self._dice.choice(plan.targets)
+        possible = [(plan, targets) for plan in PLANS if (targets := self._targets(plan))]
+        ((plan, targets),) = self._dice.choices(possible, [plan.weight for plan, _ in possible])
+        target = self._dice.choice(targets)
         began = now()
         name = await self._do(plan.kind, target)
         if name:
             self._history.faults.append(Fault(plan.kind, name, began, now()))
 
-    def _target_exists(self, plan: Plan, roles: set[str]) -> bool:
+    def _targets(self, plan: Plan) -> list[str]:
+        """Return those that are there."""
         if plan.kind.startswith(("cut", "freeze")):
-            return set(plan.targets) <= set(self._system.links)
-        return set(plan.targets) <= roles
+            there = set(self._system.links)
+        else:
+            there = {part.role for part in self._system.parts()}
+        return [target for target in plan.targets if target in there]
 
     async def _do(self, kind: str, target: str) -> str:
         """Return to whom it happened, "" if there was nobody."""

@@ -38,9 +38,10 @@ now = time.monotonic
 class Recorder:
     """Speaks for one client over one connection at a time."""
 
-    def __init__(self, history: History, client: str) -> None:
+    def __init__(self, history: History, client: str, *, filling: int = 200) -> None:
         self._history = history
         self._client = client
+        self._filling = "x" * filling
         self._marks = 0
 
     async def write(
@@ -50,7 +51,11 @@ class Recorder:
         self._marks += 1
         mark = "" if verb == "delete" else f"{self._client}.{self._marks}"
         began = now()
-        answer = await self._answer(_send(connection, verb, name, guard, mark, group))
+        thing = {
+            "metadata": {"name": name, "labels": {"group": group}},
+            "data": {"mark": mark, "filling": self._filling},
+        }
+        answer = await self._answer(_send(connection, verb, name, guard, thing))
         ended = now()
         outcome = outcome_of(answer)
         revision = 0
@@ -197,16 +202,14 @@ def outcome_of(answer: Answer | None) -> Outcome:
 
 
 def _send(
-    connection: Connection, verb: str, name: str, guard: int, mark: str, group: str
+    connection: Connection, verb: str, name: str, guard: int, thing: dict[str, Any]
 ) -> Awaitable[Answer]:
     path = f"{CONFIGMAPS}/{name}"
-    metadata: dict[str, Any] = {"name": name, "labels": {"group": group}}
-    thing = {"metadata": metadata, "data": {"mark": mark, "filling": "x" * 200}}
     match verb:
         case "create":
             return connection.request("POST", CONFIGMAPS, thing)
         case "update":
-            metadata["resourceVersion"] = str(guard)
+            thing["metadata"]["resourceVersion"] = str(guard)
             return connection.request("PUT", path, thing)
         case "patch":
             assert guard == UNCONDITIONAL

@@ -61,6 +61,8 @@ class Load:
     watchers: int = 12
     writes_per_s: float = 60.0
     reads_per_s: float = 20.0
+    filling: int = 200
+    """Bytes in each object beside what the test needs."""
 
 
 @dataclass(slots=True)
@@ -86,7 +88,7 @@ class Client:
         self.world = world
         self.name = name
         self.dice = random.Random(f"{world.seed} {name}")
-        self.recorder = Recorder(world.history, name)
+        self.recorder = Recorder(world.history, name, filling=world.load.filling)
         self._requests = 0
         self.where = ""
         self._connection: Connection | None = None
