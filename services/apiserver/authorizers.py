@@ -1,9 +1,12 @@
-"""The authorizers of --authorization-mode, put together over the registry's objects."""
+"""The authorizers of the flags, put together over the registry's objects."""
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from services.apiserver.authorization import (
     AlwaysAllow,
@@ -14,37 +17,152 @@ from services.apiserver.authorization import (
     NodeGraph,
     RbacAuthorizer,
     RoleIndex,
+    RuleResolver,
 )
+from services.apiserver.authorization.abac import AbacAuthorizer, PolicyFileError, read_policy_file
 from services.apiserver.authorization.bootstrappolicy import node_rules
+from services.apiserver.authorization.configuration import (
+    IN_CLUSTER,
+    AuthorizerConfiguration,
+    ConfigurationError,
+    WebhookConfiguration,
+)
+from services.apiserver.authorization.configured import ConfiguredAuthorizer, ModeAuthorizer
 from services.apiserver.authorization.followed import Source
 from services.apiserver.authorization.roleindex import GROUP as RBAC_GROUP
-from services.apiserver.options import ApiServerOptions
+from services.apiserver.authorization.webhook import WebhookAuthorizer, WebhookSettings
+from services.apiserver.options import ApiServerOptions, OptionsError
+from services.apiserver.options.authorization import AuthorizationOptions
 from services.apiserver.registry.served import Registry
+from services.apiserver.webhooks.reviewclient import ReviewClient
+from shared import kubeconfig
+from shared.kubeconfig import ClusterAccess, KubeconfigError
+
+WEBHOOK_TIMEOUT_S = 30.0
+ACCOUNT_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """What users may: `authorizers` in the order they are asked, `rbac` for what asks it alone."""
+    """What users may: `authorizers` in the order they are asked, `resolvers` list what they
+    can, `rbac` is for what asks it alone."""
 
     authorizers: Sequence[Authorizer]
+    resolvers: Sequence[RuleResolver]
     rbac: RbacAuthorizer
+
+    async def run(self) -> None:
+        """Follow the file of --authorization-config; when cancelled, close connections."""
+        try:
+            configured = [one for one in self.authorizers if isinstance(one, ConfiguredAuthorizer)]
+            if configured:
+                await configured[0].run()
+            await asyncio.Event().wait()
+        finally:
+            for one in self.authorizers:
+                if isinstance(one, (ConfiguredAuthorizer, WebhookAuthorizer)):
+                    await one.aclose()
 
 
 def authorization(options: ApiServerOptions, registry: Registry) -> Authorization:
-    """Return what decides, by --authorization-mode."""
-    rbac = RbacAuthorizer(role_index(registry))
-    authorizers: list[Authorizer] = [MastersMay()]
-    for mode in options.authorization.modes:
+    """Return what decides.
+
+    Raises:
+        OptionsError: a file of the flags can't be used.
+    """
+    flags = options.authorization
+    parts = _Parts(registry, flags)
+    try:
+        modes: list[ModeAuthorizer]
+        if flags.config:
+            modes = [ConfiguredAuthorizer(Path(flags.config), parts.build)]
+        else:
+            modes = [parts.of_mode(mode) for mode in flags.modes]
+    except ConfigurationError as error:
+        lines = [f"--authorization-config: {line}" for line in str(error).splitlines()]
+        raise OptionsError("\n".join(lines)) from error
+    except PolicyFileError as error:
+        raise OptionsError(f"--authorization-policy-file: {error}") from error
+    except KubeconfigError as error:
+        raise OptionsError(f"--authorization-webhook-config-file: {error}") from error
+    return Authorization([MastersMay(), *modes], modes, parts.rbac)
+
+
+class _Parts:
+    """Makes authorizers; there is one of RBAC, which the review and the escalation check share."""
+
+    def __init__(self, registry: Registry, flags: AuthorizationOptions) -> None:
+        self._registry = registry
+        self._flags = flags
+        self.rbac = RbacAuthorizer(role_index(registry))
+        self._node: NodeAuthorizer | None = None
+
+    def of_mode(self, mode: str) -> ModeAuthorizer:
+        """Return the authorizer of a mode, as the flags want it.
+
+        Raises:
+            PolicyFileError, KubeconfigError: its file can't be used.
+        """
+        flags = self._flags
         match mode:
             case "RBAC":
-                authorizers.append(rbac)
+                return self.rbac
             case "Node":
-                authorizers.append(NodeAuthorizer(node_graph(registry), node_rules()))
+                if self._node is None:
+                    self._node = NodeAuthorizer(node_graph(self._registry), node_rules())
+                return self._node
             case "AlwaysAllow":
-                authorizers.append(AlwaysAllow())
+                return AlwaysAllow()
             case "AlwaysDeny":
-                authorizers.append(AlwaysDeny())
-    return Authorization(authorizers, rbac)
+                return AlwaysDeny()
+            case "ABAC":
+                return AbacAuthorizer(read_policy_file(Path(flags.policy_file)))
+            case "Webhook":
+                client = ReviewClient(
+                    kubeconfig.load(Path(flags.webhook_config_file)), timeout_s=WEBHOOK_TIMEOUT_S
+                )
+                settings = WebhookSettings(
+                    version=flags.webhook_version,
+                    authorized_ttl_s=flags.webhook_authorized_ttl_s,
+                    unauthorized_ttl_s=flags.webhook_unauthorized_ttl_s,
+                )
+                return WebhookAuthorizer(client, settings)
+        raise ValueError(mode)
+
+    def build(self, entry: AuthorizerConfiguration) -> ModeAuthorizer:
+        """Return the authorizer of an entry of --authorization-config.
+
+        Raises:
+            ConfigurationError: its file can't be used.
+        """
+        try:
+            if entry.webhook is None:
+                if entry.type == "ABAC" and not self._flags.policy_file:
+                    raise ConfigurationError("the type ABAC needs --authorization-policy-file")
+                return self.of_mode(entry.type)
+            access = _access(entry.webhook)
+        except (PolicyFileError, KubeconfigError) as error:
+            raise ConfigurationError(f"{entry.name}: {error}") from error
+        client = ReviewClient(access, timeout_s=entry.webhook.timeout_s)
+        return WebhookAuthorizer(client, entry.webhook.settings)
+
+
+def _access(webhook: WebhookConfiguration) -> ClusterAccess:
+    """Return how a webhook is reached.
+
+    Raises:
+        KubeconfigError: its kubeconfig can't be used, or this is no pod of a cluster.
+    """
+    if webhook.kubeconfig != IN_CLUSTER:
+        return kubeconfig.load(Path(webhook.kubeconfig))
+    host, port = (os.environ.get(f"KUBERNETES_SERVICE_{name}", "") for name in ("HOST", "PORT"))
+    token_file, authority = ACCOUNT_DIR / "token", ACCOUNT_DIR / "ca.crt"
+    if not host or not port or not token_file.is_file() or not authority.is_file():
+        raise KubeconfigError("InClusterConfig: this does not run in a cluster's pod")
+    shown = f"[{host}]" if ":" in host else host
+    return ClusterAccess(
+        f"https://{shown}:{port}", ca=authority.read_bytes(), token_file=token_file
+    )
 
 
 def role_index(registry: Registry) -> RoleIndex:

@@ -26,6 +26,7 @@ from services.apiserver.authentication.handshake import ask_for_certificates, tr
 from services.apiserver.authenticators import Authentication
 from services.apiserver.authorization import decide
 from services.apiserver.authorization.escalation import EscalationCheck
+from services.apiserver.authorizers import Authorization
 from services.apiserver.certificates import ServingFiles, admin_token, serving_files
 from services.apiserver.codec import codec_for
 from services.apiserver.customresources.registrar import Registrar
@@ -168,13 +169,14 @@ class ApiServer:
         lookup = CacheLookup(registry)
         port: int = listener.getsockname()[1]
         files = self._certificates()
-        address = f"{self._advertised()}:{port}"
+        address = f"{self._advertised()}:{options.advertise_port or port}"
         accounts = service_accounts(
             options.service_accounts, registry, options.certificates_dir, address
         )
         authentication = access.authentication(
             options, lookup, accounts.tokens, admin_token=self._admin_token(port, files)
         )
+        authorization = access.authorization(options, registry)
         flow_control = flow_control_of(options.flow_control, registry, options.request_timeout_s)
         app = self._application(
             registry,
@@ -186,6 +188,7 @@ class ApiServer:
             address,
             accounts,
             authentication,
+            authorization,
         )
         http = HttpServer(
             app, files, options, self._before_shutdown(cache), authentication.authorities
@@ -198,6 +201,7 @@ class ApiServer:
             background = [
                 tasks.create_task(events.run(), name="event flow"),
                 tasks.create_task(self._metrics.sample_event_loop(), name="event loop sampler"),
+                tasks.create_task(authorization.run(), name="authorization"),
             ]
             if self._auditor is not None:
                 self._auditor.metrics.show_in(self._metrics)
@@ -270,14 +274,9 @@ class ApiServer:
         address: str,
         accounts: ServiceAccounts,
         authentication: Authentication,
+        authorization: Authorization,
     ) -> Pipeline:
         options = self._options
-        address = f"{self._advertised()}:{options.advertise_port or port}"
-        accounts = service_accounts(
-            options.service_accounts, registry, options.certificates_dir, address
-        )
-        authentication = access.authentication(options, admin_token=self._admin_token(port, files))
-        authorization = access.authorization(options, registry)
         authorizers = authorization.authorizers
 
         async def check(request: Request, info: RequestInfo) -> None:
@@ -297,10 +296,9 @@ class ApiServer:
         health = self._health(storage, events)
         reviews = Reviews(
             authorizers,
-            authorization.rbac,
+            authorization.resolvers,
             authentication.tokens,
             audiences=options.service_accounts.api_audiences,
-            with_nodes="Node" in options.authorization.modes,
         )
         dispatch = Dispatch(
             self._table,
@@ -327,6 +325,9 @@ class ApiServer:
             ),
             openapi=self._openapi,
             issuer=accounts.documents,
+            priority_levels=(
+                flow_control.levels if isinstance(flow_control, PriorityAndFairness) else None
+            ),
         )
         gauges.add(self._metrics, cache, flow_control)
         return Pipeline(

@@ -7,11 +7,9 @@ a server less safe than its operator believes. WARNED_FLAGS only tune or describ
 REFUSED_FLAGS = frozenset(
     """
     admission-control admission-control-config-file
-    authentication-token-webhook-config-file authorization-config authorization-policy-file
-    authorization-webhook-config-file egress-selector-config-file
-    encryption-provider-config etcd-servers-overrides oidc-ca-file
-    oidc-client-id oidc-groups-claim oidc-groups-prefix oidc-issuer-url oidc-required-claim
-    oidc-signing-algs oidc-username-claim oidc-username-prefix proxy-client-cert-file
+    egress-selector-config-file
+    encryption-provider-config etcd-servers-overrides
+    proxy-client-cert-file
     proxy-client-key-file
     runtime-config
     service-account-signing-endpoint tls-sni-cert-key
@@ -23,9 +21,7 @@ WARNED_FLAGS = frozenset(
     """
     aggregator-reject-forwarding-redirect allow-metric-labels allow-metric-labels-manifest
     apiserver-count
-    authentication-token-webhook-cache-ttl authentication-token-webhook-version
-    authorization-webhook-cache-authorized-ttl authorization-webhook-cache-unauthorized-ttl
-    authorization-webhook-version cloud-config cloud-provider contention-profiling
+    cloud-config cloud-provider contention-profiling
     coordinated-leadership-lease-duration coordinated-leadership-renew-deadline
     coordinated-leadership-retry-period cors-allowed-origins debug-socket-path
     default-not-ready-toleration-seconds default-unreachable-toleration-seconds

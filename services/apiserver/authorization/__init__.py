@@ -14,6 +14,10 @@ from services.apiserver.authorization.authorizer import (
     Authorizer,
     Decision,
     MastersMay,
+    Rule,
+    RuleResolver,
+    UserRules,
+    all_user_rules,
     decide,
 )
 from services.apiserver.authorization.node import NodeAuthorizer, node_identity
@@ -34,6 +38,10 @@ __all__ = [
     "NodeGraph",
     "RbacAuthorizer",
     "RoleIndex",
+    "Rule",
+    "RuleResolver",
+    "UserRules",
+    "all_user_rules",
     "decide",
     "node_identity",
 ]

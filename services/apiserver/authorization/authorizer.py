@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 
@@ -39,6 +39,32 @@ class Authorizer(Protocol):
         ...
 
 
+Rule = dict[str, Any]
+"""A PolicyRule as decoded JSON: verbs, apiGroups, resources, resourceNames, nonResourceURLs."""
+EVERYTHING: tuple[Rule, ...] = (
+    {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
+    {"verbs": ["*"], "nonResourceURLs": ["*"]},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class UserRules:
+    """What a user may, as far as it can be listed.
+
+    `incomplete`: there may be other rights. `error` is "" where nothing went wrong.
+    """
+
+    rules: Sequence[Rule] = ()
+    incomplete: bool = False
+    error: str = ""
+
+
+class RuleResolver(Protocol):
+    async def user_rules(self, user: UserInfo, namespace: str) -> UserRules:
+        """Return what `user` may in `namespace`."""
+        ...
+
+
 class MastersMay:
     """Members of system:masters may do anything."""
 
@@ -52,12 +78,18 @@ class AlwaysAllow:
     async def authorize(self, user: UserInfo, info: RequestInfo) -> Decision:
         return ALWAYS
 
+    async def user_rules(self, user: UserInfo, namespace: str) -> UserRules:
+        return UserRules(EVERYTHING)
+
 
 class AlwaysDeny:
     """--authorization-mode=AlwaysDeny: nobody may do anything that another does not allow."""
 
     async def authorize(self, user: UserInfo, info: RequestInfo) -> Decision:
         return Decision(False, "Everything is forbidden.")
+
+    async def user_rules(self, user: UserInfo, namespace: str) -> UserRules:
+        return UserRules()
 
 
 async def decide(authorizers: Sequence[Authorizer], user: UserInfo, info: RequestInfo) -> Decision:
@@ -75,6 +107,18 @@ async def decide(authorizers: Sequence[Authorizer], user: UserInfo, info: Reques
     if not reasons and not errors:
         return NO_OPINION
     return Decision(False, "\n".join(reasons), error=aggregate(errors))
+
+
+async def all_user_rules(
+    resolvers: Sequence[RuleResolver], user: UserInfo, namespace: str
+) -> UserRules:
+    """Return the rules of all resolvers together."""
+    found = [await one.user_rules(user, namespace) for one in resolvers]
+    return UserRules(
+        [rule for one in found for rule in one.rules],
+        incomplete=any(one.incomplete for one in found),
+        error=aggregate([one.error for one in found if one.error]),
+    )
 
 
 def aggregate(errors: Sequence[str]) -> str:

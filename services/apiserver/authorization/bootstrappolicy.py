@@ -13,8 +13,9 @@ from typing import Any
 
 import orjson
 
+from services.apiserver.authorization.authorizer import Rule
 from services.apiserver.authorization.roleindex import GROUP
-from services.apiserver.authorization.rules import Rule, missing_rights
+from services.apiserver.authorization.rules import missing_rights
 from services.apiserver.registry.strategy import Object
 
 AUTOUPDATE = "rbac.authorization.kubernetes.io/autoupdate"

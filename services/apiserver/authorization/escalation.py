@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.apiserver.authorization.authorizer import MASTERS, Authorizer, decide
+from services.apiserver.authorization.authorizer import MASTERS, Authorizer, Rule, decide
 from services.apiserver.authorization.rbac import RbacAuthorizer
 from services.apiserver.authorization.roleindex import GROUP
-from services.apiserver.authorization.rules import Rule, described, missing_rights
+from services.apiserver.authorization.rules import described, missing_rights
 from services.apiserver.errors import Forbidden, NotFound
 from services.apiserver.registry.strategy import Object
 from services.apiserver.requestinfo import RequestInfo, UserInfo

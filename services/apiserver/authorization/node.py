@@ -10,9 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.apiserver.authorization.authorizer import ALWAYS, NO_OPINION, Decision
+from services.apiserver.authorization.authorizer import (
+    ALWAYS,
+    NO_OPINION,
+    Decision,
+    Rule,
+    UserRules,
+)
 from services.apiserver.authorization.nodegraph import NodeGraph
-from services.apiserver.authorization.rules import Rule, RuleSet
+from services.apiserver.authorization.rules import RuleSet
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 
 NODE_PREFIX = "system:node:"
@@ -66,6 +72,13 @@ class NodeAuthorizer:
                 case "", "pods":
                     return self._pod(node, info)
         return ALWAYS if self._rules.allows(info) else NO_OPINION
+
+    async def user_rules(self, user: UserInfo, namespace: str) -> UserRules:
+        if node_identity(user) is None:
+            return UserRules()
+        # What a node may depends on its pods; no list of rules says it.
+        error = "node authorizer does not support user rule resolution"
+        return UserRules(incomplete=True, error=error)
 
     def _related(self, node: str, info: RequestInfo) -> Decision:
         if not info.name:

@@ -6,9 +6,8 @@ component-helpers/auth/rbac/validation/rule.go.
 
 from __future__ import annotations
 
-from services.apiserver.authorization.authorizer import NO_OPINION, Decision
+from services.apiserver.authorization.authorizer import NO_OPINION, Decision, Rule, UserRules
 from services.apiserver.authorization.roleindex import GROUP, Binding, RoleIndex
-from services.apiserver.authorization.rules import Rule
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 
 
@@ -30,6 +29,10 @@ class RbacAuthorizer:
         if not missing:
             return NO_OPINION
         return Decision(False, f"RBAC: {_not_found(missing)}")
+
+    async def user_rules(self, user: UserInfo, namespace: str) -> UserRules:
+        rules, error = self.rules_for(user, namespace)
+        return UserRules(rules, error=error)
 
     def rules_for(self, user: UserInfo, namespace: str) -> tuple[list[Rule], str]:
         """Return all rules of a user in a namespace ("" for none), and what could not be read

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
 
+from services.apiserver.authorization.authorizer import Rule
 from services.apiserver.requestinfo import RequestInfo
-
-Rule = dict[str, Any]
-"""A PolicyRule as decoded JSON: verbs, apiGroups, resources, resourceNames, nonResourceURLs."""
 
 _Grant = tuple[frozenset[str], frozenset[str]]
 """Verbs and resource names of a rule; no names are all names."""

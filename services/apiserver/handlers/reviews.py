@@ -9,15 +9,23 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from services.apiserver.authorization import Authorizer, Decision, RbacAuthorizer, decide
+from services.apiserver.authentication import TokenAuthenticator
+from services.apiserver.authentication.bearer import INVALID_TOKEN
+from services.apiserver.authorization import (
+    Authorizer,
+    Decision,
+    Rule,
+    RuleResolver,
+    all_user_rules,
+    decide,
+)
 from services.apiserver.authorization.reviewvalidation import (
     validate_local_review,
     validate_self_review,
     validate_subject_review,
 )
-from services.apiserver.authorization.rules import Rule
 from services.apiserver.codec import codec_for
-from services.apiserver.errors import BadRequest, Cause, Invalid
+from services.apiserver.errors import BadRequest, Cause, Invalid, Unauthorized
 from services.apiserver.handlers.body import read_kind
 from services.apiserver.handlers.get import is_pretty
 from services.apiserver.handlers.representation import response, written
@@ -32,10 +40,6 @@ from shared.resources import Resource
 
 AUTHORIZATION = "authorization.k8s.io"
 AUTHENTICATION = "authentication.k8s.io"
-NODE_PREFIX, NODES = "system:node:", "system:nodes"
-
-FindUser = Callable[[str], UserInfo | None]
-"""Finds whose a bearer token is, None where it is nobody's."""
 
 Answer = Callable[[Request, Object], Awaitable[Object]]
 
@@ -46,17 +50,15 @@ class Reviews:
     def __init__(
         self,
         authorizers: Sequence[Authorizer],
-        rbac: RbacAuthorizer,
-        find_user: FindUser,
+        resolvers: Sequence[RuleResolver],
+        tokens: TokenAuthenticator,
         *,
-        audiences: Sequence[str],
-        with_nodes: bool,
+        audiences: tuple[str, ...],
     ) -> None:
         self._authorizers = authorizers
-        self._rbac = rbac
-        self._find_user = find_user
+        self._resolvers = resolvers
+        self._tokens = tokens
         self._audiences = audiences
-        self._with_nodes = with_nodes
         self._answers: dict[tuple[str, str], Answer] = {
             (AUTHORIZATION, "selfsubjectaccessreviews"): self._self_access,
             (AUTHORIZATION, "subjectaccessreviews"): self._subject_access,
@@ -131,19 +133,16 @@ class Reviews:
         if not namespace:
             raise BadRequest("no namespace on request")
         user = request.user
-        rules, error = self._rbac.rules_for(user, namespace)
-        if self._with_nodes and user.name.startswith(NODE_PREFIX) and NODES in user.groups:
-            # What a node may depends on its pods; no list of rules says it.
-            error = "node authorizer does not support user rule resolution"
+        found = await all_user_rules(self._resolvers, user, namespace)
         status: dict[str, Any] = {
             "resourceRules": [
-                _part(rule, RESOURCE_FIELDS) for rule in rules if rule.get(RESOURCES)
+                _part(rule, RESOURCE_FIELDS) for rule in found.rules if rule.get(RESOURCES)
             ],
-            "nonResourceRules": [_part(rule, URL_FIELDS) for rule in rules if rule.get(URLS)],
-            "incomplete": bool(error),
+            "nonResourceRules": [_part(rule, URL_FIELDS) for rule in found.rules if rule.get(URLS)],
+            "incomplete": found.incomplete,
         }
-        if error:
-            status["evaluationError"] = error
+        if found.error:
+            status["evaluationError"] = found.error
         # The spec is not kept, as in kube-apiserver.
         return {"metadata": {}, "spec": {}, "status": status}
 
@@ -160,16 +159,20 @@ class Reviews:
         token = spec.get("token", "")
         if not token:
             raise BadRequest("token is required for TokenReview in authentication")
-        wanted = spec.get("audiences") or self._audiences
-        audiences = [one for one in self._audiences if one in wanted]
-        user = self._find_user(token)
+        audiences = tuple(spec.get("audiences") or ()) or self._audiences
         status: dict[str, Any] = dict(review.get("status") or {})
-        if user is None or (spec.get("audiences") and not audiences):
-            status.update(user={}, error="invalid bearer token")
+        try:
+            found = await self._tokens.authenticate_token(token, audiences)
+            error = "" if found else INVALID_TOKEN
+        except Unauthorized as bad:
+            found, error = None, bad.message
+        if found is None:
+            status.pop("authenticated", None)
+            status.update(user={}, error=error)
         else:
-            status.update(authenticated=True, user=user_as_dict(user))
-            if audiences:
-                status["audiences"] = audiences
+            status.update(authenticated=True, user=user_as_dict(found.user))
+            if found.audiences:
+                status["audiences"] = list(found.audiences)
         return {"metadata": review["metadata"], "spec": spec, "status": status}
 
 

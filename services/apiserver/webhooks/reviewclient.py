@@ -1,0 +1,144 @@
+"""ReviewClient: posts a review to where a kubeconfig points, and again if it may help.
+
+Source: kube-apiserver v1.36.2, apiserver/pkg/util/webhook/webhook.go (DefaultShouldRetry,
+WithExponentialBackoff).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import random
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from shared.kubeconfig import ClusterAccess
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
+ATTEMPTS = 5
+BACKOFF_S, BACKOFF_FACTOR, BACKOFF_JITTER = 0.5, 1.5, 0.2
+LIMIT_ANSWER_BYTES = 3 * 2**20
+TRANSIENT = (429, 500, 504)
+
+
+class ReviewError(Exception):
+    """No answer, or not a good one. `may_retry`: another attempt may do."""
+
+    def __init__(self, message: str, *, may_retry: bool = False) -> None:
+        super().__init__(message)
+        self.may_retry = may_retry
+
+
+class ReviewClient:
+    """Keeps connections to one remote service. `timeout_s` is each attempt's."""
+
+    def __init__(
+        self, access: ClusterAccess, *, timeout_s: float, backoff_s: float = BACKOFF_S
+    ) -> None:
+        self._access = access
+        self._trust = access.ssl_context()
+        self._timeout_s = timeout_s
+        self._backoff_s = backoff_s
+        self._session: ClientSession | None = None
+
+    def __repr__(self) -> str:
+        return f"<ReviewClient {self._access.server}>"
+
+    async def aclose(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def review(self, review: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer's status.
+
+        Raises:
+            ReviewError: no attempt got a review of this kind and version back.
+        """
+        body = orjson.dumps(review)
+        delay_s = self._backoff_s
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return _status(await self._post(body), review)
+            except ReviewError as error:
+                if not error.may_retry or attempt == ATTEMPTS:
+                    raise
+            await asyncio.sleep(delay_s * (1 + random.random() * BACKOFF_JITTER))
+            delay_s *= BACKOFF_FACTOR
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _post(self, body: bytes) -> bytes:
+        import aiohttp  # only who has a webhook needs its 10 MB
+
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        url = self._access.server
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        try:
+            if token := self._own_token():
+                headers["Authorization"] = f"Bearer {token}"
+            async with (
+                asyncio.timeout(self._timeout_s),
+                self._session.post(
+                    url,
+                    data=body,
+                    headers=headers,
+                    ssl=self._trust if self._trust is not None else True,
+                    server_hostname=self._access.tls_server_name,
+                    allow_redirects=False,
+                ) as answer,
+            ):
+                raw = await _bounded(answer.content)
+                if not 200 <= answer.status <= 206:
+                    raise ReviewError(
+                        f'Post "{url}": status {answer.status}',
+                        may_retry=answer.status in TRANSIENT or "Retry-After" in answer.headers,
+                    )
+                return raw
+        except TimeoutError:
+            raise ReviewError(f'Post "{url}": context deadline exceeded') from None
+        except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as error:
+            raise ReviewError(f'Post "{url}": {error}', may_retry=_was_reset(error)) from error
+
+    def _own_token(self) -> str | None:
+        """Return what we ourselves say who we are with; the file may be renewed any time."""
+        if self._access.token_file is not None:
+            return self._access.token_file.read_text().strip()
+        return self._access.token
+
+
+def _status(raw: bytes, asked: dict[str, Any]) -> dict[str, Any]:
+    try:
+        review = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise ReviewError("the webhook's answer is not JSON") from None
+    status = review.get("status", {}) if isinstance(review, dict) else None
+    if not isinstance(status, dict) or any(
+        review.get(name, asked[name]) != asked[name] for name in ("kind", "apiVersion")
+    ):
+        raise ReviewError(f"the webhook's answer is no {asked['kind']} of {asked['apiVersion']}")
+    return status
+
+
+async def _bounded(content: Any) -> bytes:
+    parts, size = [], 0
+    async for part in content.iter_any():
+        size += len(part)
+        if size > LIMIT_ANSWER_BYTES:
+            raise ReviewError(f"the webhook's answer is larger than {LIMIT_ANSWER_BYTES} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _was_reset(error: BaseException) -> bool:
+    """Whether a connection broke off that had been made."""
+    import aiohttp
+
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return False
+    return isinstance(error, (aiohttp.ServerDisconnectedError, ConnectionResetError)) or (
+        isinstance(error, OSError) and error.errno == errno.ECONNRESET
+    )
