@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 
 from services.apiserver.discovery import Discovery
 from services.apiserver.errors import ApiError
+from services.apiserver.flowcontrol import PriorityLevels, dump
 from services.apiserver.handlers.dispatch import TEXT_404
 from services.apiserver.handlers.get import is_pretty
 from services.apiserver.health import HealthChecks
@@ -21,6 +22,7 @@ from services.apiserver.serviceaccounts.discovery import (
     IssuerDocuments,
 )
 
+TEXT_TYPE = (b"content-type", b"text/plain; charset=utf-8")
 METRICS_TYPE = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -35,12 +37,14 @@ class PlainRoutes:
         discovery: Discovery,
         openapi: OpenApi,
         issuer: IssuerDocuments | None,
+        priority_levels: PriorityLevels | None,
     ) -> None:
         self._health = health
         self._metrics = metrics
         self._discovery = discovery
         self._openapi = openapi
         self._issuer = issuer
+        self._priority_levels = priority_levels
 
     def router(self) -> ASGIApp:
         """Return the ASGI application of these routes."""
@@ -54,8 +58,10 @@ class PlainRoutes:
             Route("/openapi/{rest:path}", self._endpoint(self._openapi_answer)),
         ]
         if self._issuer is not None:
-            issuer = self._endpoint(self._issuer.answer)
+            issuer = self._endpoint(self._issuer_answer)
             routes += [Route(path, issuer) for path in (CONFIGURATION_PATH, KEYS_PATH)]
+        if self._priority_levels is not None:
+            routes.append(Route(f"{dump.PATH}{{name}}", self._endpoint(self._dump_answer)))
         return Router(
             routes, redirect_slashes=False, default=self._endpoint(self._discovery_answer)
         )
@@ -78,6 +84,15 @@ class PlainRoutes:
 
     async def _metrics_answer(self, request: Request) -> AnyResponse:
         return Response(200, self._metrics.exposition(), (METRICS_TYPE,))
+
+    async def _issuer_answer(self, request: Request) -> AnyResponse:
+        assert self._issuer is not None
+        return self._issuer.answer(request)
+
+    async def _dump_answer(self, request: Request) -> AnyResponse:
+        assert self._priority_levels is not None
+        text = dump.dump(self._priority_levels, request.path.removeprefix(dump.PATH))
+        return TEXT_404 if text is None else Response(200, text.encode(), (TEXT_TYPE,))
 
     async def _openapi_answer(self, request: Request) -> AnyResponse:
         found = await self._openapi.answer(request.path, request.query, request.headers)

@@ -42,7 +42,7 @@ class IssuerDocuments:
             KEYS_PATH: (KEY_SET, orjson.dumps({"keys": [web_key(key) for key in keys]})),
         }
 
-    async def answer(self, request: Request) -> Response:
+    def answer(self, request: Request) -> Response:
         """Answer a request for one of the two paths.
 
         Raises:

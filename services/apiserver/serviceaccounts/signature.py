@@ -42,9 +42,16 @@ class SignedToken:
 class SignedTokens:
     """Reads the claims of tokens. What they mean now (are they too old?) is asked elsewhere."""
 
-    def __init__(self, issuers: Collection[str], keys: Sequence[VerificationKey]) -> None:
+    def __init__(
+        self,
+        issuers: Collection[str],
+        keys: Sequence[VerificationKey],
+        *,
+        maximum: int = KEPT_TOKENS,
+    ) -> None:
         self._issuers = frozenset((*issuers, LEGACY_ISSUER))
         self._keys = tuple(keys)
+        self._maximum = maximum
         self._kept: dict[bytes, SignedToken] = {}  # by digest: the tokens themselves are secrets
 
     def __repr__(self) -> str:
@@ -69,7 +76,7 @@ class SignedTokens:
             self._check(token)
             claims = parse_claims(payload)
             signed = SignedToken(claims, user_of(claims))
-            if len(self._kept) >= KEPT_TOKENS:
+            if len(self._kept) >= self._maximum:
                 del self._kept[next(iter(self._kept))]
             self._kept[digest] = signed
         return signed
