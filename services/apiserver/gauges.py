@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 
+from services.apiserver.flowcontrol.metrics import families
 from services.apiserver.metrics import Metrics
-from services.apiserver.stages.flowcontrol import FlowControl
+from services.apiserver.stages.flowcontrol import FlowControl, PriorityAndFairness
 from shared.watchcache import WatchCache
 
 
@@ -18,6 +20,8 @@ def add(metrics: Metrics, cache: WatchCache, flow_control: FlowControl) -> None:
         "request_kind",
         lambda: {"readOnly": flow_control.reading, "mutating": flow_control.mutating},
     )
+    if isinstance(flow_control, PriorityAndFairness):
+        metrics.source(partial(families, flow_control.levels))
     gauge(
         "apiserver_storage_objects",
         "Objects by resource.",

@@ -85,6 +85,7 @@ class Metrics:
         self.lag = Distribution(LAG_BUCKETS_S)
         self.longest_lag_s = 0.0
         self._gauges: list[tuple[str, str, str, Callable[[], Mapping[str, float]]]] = []
+        self._sources: list[Callable[[], Iterable[Metric]]] = []
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._registry.register(self)
@@ -120,6 +121,10 @@ class Metrics:
     ) -> None:
         """Show what `read` returns, value by label value, whenever somebody scrapes."""
         self._gauges.append((name, documentation, label, read))
+
+    def source(self, families: Callable[[], Iterable[Metric]]) -> None:
+        """Show the families that `families` makes whenever somebody scrapes."""
+        self._sources.append(families)
 
     async def sample_event_loop(self) -> None:
         """Measure for ever how late the event loop comes to its timers: what stalls it."""
@@ -223,6 +228,8 @@ class Metrics:
             for which, number in read().items():
                 family.add_metric((which,) if label else (), number)
             yield family
+        for families in self._sources:
+            yield from families()
 
 
 def now_s() -> float:

@@ -216,9 +216,9 @@ def test_queues_that_are_taken_away_drain() -> None:
         assert levels.idle
         assert len(list(levels.queues)) == 2
         levels.configure(None, 1)
+        levels.start((), ONE_SEAT, Tally())
         with pytest.raises(Refused):
-            levels.start((), Work(1), Tally())
-            levels.start((), Work(1), Tally())
+            levels.start((), ONE_SEAT, Tally())
 
     fakeclock.run(test())
 

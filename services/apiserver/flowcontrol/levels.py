@@ -100,7 +100,7 @@ class PriorityLevel:
 class Route:
     """Where a kind of request goes: a FlowSchema and its level."""
 
-    __slots__ = ("_hands", "distinguisher", "headers", "level", "schema", "tally")
+    __slots__ = ("_hands", "by_namespace", "by_user", "headers", "level", "schema", "tally")
 
     def __init__(self, schema: SchemaConfig, level: PriorityLevel, tally: Tally) -> None:
         self.schema = schema
@@ -110,7 +110,9 @@ class Route:
             (SCHEMA_HEADER, schema.uid.encode()),
             (LEVEL_HEADER, level.config.uid.encode()),
         )
-        self.distinguisher = schema.distinguisher if level.config.queuing is not None else ""
+        queued = level.config.queuing is not None
+        self.by_user = queued and schema.distinguisher == "ByUser"
+        self.by_namespace = queued and schema.distinguisher == "ByNamespace"
         self._hands: dict[str, tuple[int, ...]] = {}
 
     def hand(self, flow: str) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ busy queue has been due since the start; a queue's `next_dispatch_r` says where 
 request would begin, had it got exactly its share. The queue whose oldest request would finish
 first is next. So a flow with a thousand requests waiting gets no more than one with ten.
 
-Nothing in here waits or creates a task; a request that has to wait gets a future (`Ticket.granted`).
+Nothing in here waits or creates a task; who has to wait gets a future (`Ticket.granted`).
 Source: kube-apiserver v1.36.2, apiserver/pkg/util/flowcontrol/fairqueuing/queueset
 ({doc,queueset,types}.go).
 """
@@ -205,6 +205,10 @@ class QueueSet:
             if queue.index >= len(self._queues):
                 yield queue
 
+    def now(self) -> float:
+        """Return the time by the clock that tickets are stamped with."""
+        return self._clock()
+
     def configure(self, queuing: Queuing | None, limit: int) -> None:
         """Change the queues and the seats. What waits goes on waiting where it is."""
         self._advance(self._clock())
@@ -236,7 +240,13 @@ class QueueSet:
             self.demand.set(self.seats_in_use + self.seats_waiting, now)
             return ticket
         self._advance(now)
-        queue = self._choose(hand)
+        # The order in a hand changes with each request, so that flows whose hands overlap
+        # do not all prefer the same queue.
+        self._enqueued += 1
+        if self.waiting:
+            queue = self._choose(hand)
+        else:
+            queue = self._queues[hand[self._enqueued % len(hand)]]
         if self.seats_in_use >= self.limit and len(queue.waiting) >= queuing.length_limit:
             self.refused += 1
             raise tally.refuse("queue-full")
@@ -317,12 +327,9 @@ class QueueSet:
 
     def _choose(self, hand: tuple[int, ...]) -> Queue:
         """Return the queue of a hand in which the least work waits."""
-        self._enqueued += 1
         offset = self._enqueued % len(hand)
         queues = self._queues
         best = queues[hand[offset]]
-        if not self.waiting:
-            return best
         for position in (*range(offset + 1, len(hand)), *range(offset)):
             queue = queues[hand[position]]
             if queue.work < best.work:

@@ -78,7 +78,9 @@ class FlowSchemaStatus:
         }
         for one in present:
             if one.get("type") == "Dangling":
-                if all(one.get(name) == condition[name] for name in ("status", "reason", "message")):
+                if all(
+                    one.get(name) == condition[name] for name in ("status", "reason", "message")
+                ):
                     return schema
                 break
         others = [one for one in present if one.get("type") != "Dangling"]

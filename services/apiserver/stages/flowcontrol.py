@@ -171,13 +171,7 @@ class PriorityAndFairness:
             work = ONE_SEAT
         else:
             work = self.estimator.estimate(request, level.max_seats)
-        match route.distinguisher:
-            case "ByUser":
-                flow = user.name
-            case "ByNamespace":
-                flow = info.namespace
-            case _:
-                flow = ""
+        flow = user.name if route.by_user else info.namespace if route.by_namespace else ""
         try:
             ticket = level.queues.start(route.hand(flow), work, route.tally, flow)
         except Refused:
