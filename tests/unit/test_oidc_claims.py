@@ -11,6 +11,7 @@ from services.apiserver.authentication.configuration import ConfigurationError, 
 from services.apiserver.authentication.oidc import from_flags, load, validate_expressions
 from services.apiserver.authentication.oidc.claims import ClaimMapper
 from services.apiserver.authentication.oidc.verification import BadToken
+from services.apiserver.options.oidc import OidcOptions
 from services.apiserver.requestinfo import UserInfo
 
 CLAIMS: dict[str, Any] = {
@@ -227,17 +228,39 @@ jwt:
 def test_the_flags_put_the_issuer_before_names_but_for_addresses(
     claim: str, prefix: str, expected: str
 ) -> None:
-    settings = from_flags(
+    given = OidcOptions(
         issuer_url="https://issuer",
         client_id="a",
         username_claim=claim,
         username_prefix=prefix,
         groups_claim="roles",
         groups_prefix="g:",
-        required_claims={"team": "blue"},
-        certificate_authority="",
+        required_claims=(("team", "blue"),),
     )
+    settings = from_flags(given, disallowed_issuers=())
     user = ClaimMapper(settings).user(CLAIMS)
     assert (user.name, user.groups) == (expected, ("g:dev", "g:", "g:ops"))
     with pytest.raises(BadToken, match="required claim team"):
         ClaimMapper(settings).user({**CLAIMS, "team": "red"})
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://issuer", r"issuer.url: .* URL scheme must be https"),
+        ("https://issuer?a=b", "URL must not contain a query"),
+        ("https://own", "must not overlap with disallowed issuers"),
+    ],
+)
+def test_the_flags_name_a_good_issuer(url: str, why: str) -> None:
+    given = OidcOptions(issuer_url=url, client_id="a")
+    with pytest.raises(ConfigurationError, match=why):
+        from_flags(given, disallowed_issuers=["https://own"])
+
+
+def test_an_authority_that_is_none_is_told_by_its_flag(tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    path.write_text("no certificate")
+    given = OidcOptions(issuer_url="https://issuer", client_id="a", ca_file=str(path))
+    with pytest.raises(ConfigurationError, match="certificateAuthority"):
+        from_flags(given, disallowed_issuers=())

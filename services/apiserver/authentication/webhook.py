@@ -49,11 +49,20 @@ class WebhookTokenAuthenticator:
         self._api_version = f"{GROUP}/{version}"
         self._api_audiences = tuple(api_audiences)
         self._session: ClientSession | None = None
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"<WebhookTokenAuthenticator {self._access.server}>"
 
+    async def run(self) -> None:
+        """Close the connections when cancelled."""
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await self.aclose()
+
     async def aclose(self) -> None:
+        self._closed = True
         if self._session is not None:
             await self._session.close()
 
@@ -122,6 +131,8 @@ class WebhookTokenAuthenticator:
     async def _post(self, body: bytes) -> bytes:
         import aiohttp  # only who has a webhook needs its 10 MB
 
+        if self._closed:
+            raise _CallError("shutting down")
         if self._session is None:
             self._session = aiohttp.ClientSession()
         headers = {"Content-Type": "application/json", "Accept": "application/json"}

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.apiserver.authentication.authenticator import Authenticated
 from services.apiserver.authentication.configuration import (
+    AnonymousConfig,
     AuthenticationConfiguration,
     ConfigurationError,
     JwtAuthenticator,
@@ -35,11 +36,21 @@ LIMIT_READY_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class WatchedFile:
-    """The file of --authentication-config. `changed` is told of what else it says."""
+    """The file of --authentication-config, and what it said of anonymous requests at the start:
+    that must stay."""
 
     path: Path
     disallowed_issuers: Collection[str] = ()
-    changed: Callable[[AuthenticationConfiguration], None] | None = None
+    anonymous: AnonymousConfig | None = None
+
+    def load(self) -> AuthenticationConfiguration:
+        """Raises ConfigurationError."""
+        configuration = load(self.path, disallowed_issuers=self.disallowed_issuers)
+        if configuration.anonymous != self.anonymous:
+            raise ConfigurationError(
+                "anonymous: Forbidden: changed from initial configuration file"
+            )
+        return configuration
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,22 +117,21 @@ class JwtAuthenticators:
             content = await asyncio.to_thread(_content, file.path)
             if content is None or content == seen:
                 continue
-            seen = content
             try:
-                configuration = load(file.path, disallowed_issuers=file.disallowed_issuers)
+                configuration = file.load()
             except ConfigurationError as error:
+                seen = content
                 logger.error("authentication config is wrong, the former stays: %s", error)
                 continue
             new = self._start(self._made(configuration.jwt), tasks, session)
             if not await _ready(new):
+                # Looked at again: the issuers may answer later.
                 new.task.cancel()
                 logger.error("authentication config: not all issuers answer, the former stays")
                 continue
             # Requests that are under way may still need the keys of the former issuers.
             asyncio.get_running_loop().call_later(LIMIT_READY_S, running.task.cancel)
-            running, self._authenticators = new, new.authenticators
-            if file.changed is not None:
-                file.changed(configuration)
+            seen, running, self._authenticators = content, new, new.authenticators
             logger.info("authentication config: %d issuers", len(new.authenticators))
 
     def _made(self, settings: Sequence[JwtAuthenticator]) -> dict[str, OidcAuthenticator]:

@@ -6,7 +6,7 @@ Source: kube-apiserver v1.36.2, pkg/kubeapiserver/options/authentication.go
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from services.apiserver.authentication.configuration import (
@@ -18,15 +18,16 @@ from services.apiserver.authentication.configuration import (
     JwtAuthenticator,
     PrefixedClaimOrExpression,
     load_configuration,
+    validate_jwt,
 )
 from services.apiserver.authentication.oidc.expressions import CLAIMS, USER, Expression
 from services.apiserver.cel import ParseError
 from services.apiserver.errors import Cause
+from services.apiserver.options.oidc import ALGORITHMS as NAMES
+from services.apiserver.options.oidc import OidcOptions
 from services.apiserver.validation.field import child, index, invalid
 
-ALGORITHMS = frozenset(
-    ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512"]
-)
+ALGORITHMS = frozenset(NAMES)
 """Only those with a public key: an HMAC of it would be a secret that everybody knows."""
 
 NO_PREFIX = "-"
@@ -46,38 +47,38 @@ def load(path: Path, *, disallowed_issuers: Collection[str]) -> AuthenticationCo
     return configuration
 
 
-def from_flags(
-    *,
-    issuer_url: str,
-    client_id: str,
-    username_claim: str,
-    username_prefix: str,
-    groups_claim: str,
-    groups_prefix: str,
-    required_claims: Mapping[str, str],
-    certificate_authority: str,
-) -> JwtAuthenticator:
-    """Return what the --oidc-* flags of these names say; the authority is PEM."""
-    prefix = username_prefix
+def from_flags(given: OidcOptions, *, disallowed_issuers: Collection[str]) -> JwtAuthenticator:
+    """Return the issuer that the --oidc-* flags describe.
+
+    Raises:
+        ConfigurationError: it breaks rules.
+    """
+    prefix = given.username_prefix
     if prefix == NO_PREFIX:
         prefix = ""
-    elif not prefix and username_claim != "email":
+    elif not prefix and given.username_claim != "email":
         # Names of other issuers and of this server's own users stay apart.
-        prefix = f"{issuer_url}#"
-    groups = PrefixedClaimOrExpression(groups_claim, groups_prefix)
-    return JwtAuthenticator(
-        issuer=Issuer(
-            url=issuer_url, audiences=(client_id,), certificate_authority=certificate_authority
-        ),
+        prefix = f"{given.issuer_url}#"
+    groups = PrefixedClaimOrExpression(given.groups_claim, given.groups_prefix)
+    try:
+        ca = Path(given.ca_file).read_text(encoding="utf-8") if given.ca_file else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"--oidc-ca-file: {given.ca_file}: {error}") from error
+    settings = JwtAuthenticator(
+        issuer=Issuer(url=given.issuer_url, audiences=(given.client_id,), certificate_authority=ca),
         claim_mappings=ClaimMappings(
-            username=PrefixedClaimOrExpression(username_claim, prefix),
-            groups=groups if groups_claim else PrefixedClaimOrExpression(),
+            username=PrefixedClaimOrExpression(given.username_claim, prefix),
+            groups=groups if given.groups_claim else PrefixedClaimOrExpression(),
         ),
         claim_validation_rules=tuple(
             ClaimValidationRule(claim=claim, required_value=value)
-            for claim, value in sorted(required_claims.items())
+            for claim, value in given.required_claims
         ),
     )
+    causes = validate_jwt(settings, "", disallowed_issuers)
+    if causes:
+        raise ConfigurationError("\n".join(f"oidc: {cause.message}" for cause in causes))
+    return settings
 
 
 def validate_expressions(authenticators: Sequence[JwtAuthenticator]) -> list[Cause]:
