@@ -27,6 +27,8 @@ log = logging.getLogger("kubefan.watchfanout")
 REFILL_REVISIONS = 50_000
 """How much of etcd's history an empty log is filled with at most: some seconds of work, and
 more than a stream of the usual size holds."""
+GATHER_S = 0.002
+"""After an entry, before the next: at a few hundred changes a second and more they go together."""
 RETRY_S = 0.2
 CATCH_UP_TIMEOUT_S = 5.0
 
@@ -49,7 +51,9 @@ class Leader:
         self._extractor = extractor
         self._etcd_prefix = etcd_prefix
         self._definitions = DefinitionRules(extractor, etcd_prefix)
-        self._follower = Follower(storage, self, extractor, etcd_prefix=etcd_prefix)
+        self._follower = Follower(
+            storage, self, extractor, etcd_prefix=etcd_prefix, pause_s=GATHER_S
+        )
         self.refills = 0
         """How often the log was empty, or ended before what etcd still knows."""
         self.is_following = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -32,15 +33,19 @@ class Follower:
         *,
         etcd_prefix: str,
         entry_limit_bytes: int = 2**20,
+        pause_s: float = 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`entry_limit_bytes` splits a batch between commits: readers unpack an entry at once.
 
-        `clock` gives the time that entries are marked with, in seconds since 1970.
+        `pause_s` behind each entry lets changes gather: what a change costs everyone is mostly
+        being woken for it. `clock` gives the time that entries are marked with, in seconds since
+        1970.
         """
         self._storage = storage
         self._log = log
         self._entry_limit_bytes = entry_limit_bytes
+        self._pause_s = pause_s
         self._clock = clock
         self._translator = Translator(extractor, DefinitionRules(extractor, etcd_prefix))
         self.revision = Revision(0)
@@ -73,6 +78,8 @@ class Follower:
             async with aclosing(batches):
                 async for batch in batches:
                     await self._append(batch.changes, batch.revision)
+                    if self._pause_s:
+                        await asyncio.sleep(self._pause_s)
         except Compacted as error:
             raise HistoryLost(self.revision) from error
 

@@ -1,6 +1,6 @@
 """Compare the server's answers with recorded ones of kube-apiserver, and with what it got before.
 
-    python -m tests.compat.check --suite DIR [--store embedded] [AREA ...]
+    python -m tests.compat.check --suite DIR [--system embedded] [AREA ...]
 
 DIR holds replay.py, tokens.csv and scenarios/AREA/*.yaml. For each area the number of steps that
 were answered right must not fall below floors.json; raise the floors when it has grown
@@ -25,7 +25,9 @@ from pathlib import Path
 from tests.e2e import system
 
 FLOORS = Path(__file__).with_name("floors.json")
-STORES = ("embedded", "etcd")
+SYSTEMS = ("embedded", "etcd", "replicas")
+"""One server on either store, or three behind a load balancer (`kubefan up --replicas 3`)."""
+DEFAULT_SYSTEMS = ("embedded", "replicas")
 AREA_TIMEOUT_S = 180.0
 
 # One line of `replay.py -q`: "ok   3/3 scenarios/crud/create.yaml"
@@ -47,24 +49,24 @@ def main() -> int:
     suite: Path = arguments.suite
     areas = arguments.areas or sorted(path.name for path in (suite / "scenarios").iterdir())
     floors: dict[str, int] = json.loads(FLOORS.read_text())
-    stores = arguments.store or STORES
-    # One store a processor: most of a replay is waiting.
-    with concurrent.futures.ThreadPoolExecutor(len(stores)) as pool:
+    systems = arguments.system or DEFAULT_SYSTEMS
+    # One system a processor: most of a replay is waiting.
+    with concurrent.futures.ThreadPoolExecutor(len(systems)) as pool:
         scores = dict(
             zip(
-                stores,
-                pool.map(lambda store: _score(suite, store, areas, floors), stores),
+                systems,
+                pool.map(lambda name: _score(suite, name, areas, floors), systems),
                 strict=True,
             )
         )
     low = False
-    for store, by_area in scores.items():
+    for name, by_area in scores.items():
         passed, steps = (
             sum(getattr(score, field) for score in by_area.values())
             for field in ("passed", "steps")
         )
         below = _below(by_area, floors)
-        print(f"{store}: {passed}/{steps} steps; below their floors: {', '.join(below) or 'none'}")
+        print(f"{name}: {passed}/{steps} steps; below their floors: {', '.join(below) or 'none'}")
         low |= bool(below)
     if arguments.raise_floors:
         _raise_floors(floors, scores.values())
@@ -72,18 +74,18 @@ def main() -> int:
 
 
 def _score(
-    suite: Path, store: str, areas: Sequence[str], floors: Mapping[str, int]
+    suite: Path, name: str, areas: Sequence[str], floors: Mapping[str, int]
 ) -> dict[str, Score]:
     scores = {}
-    with _server(suite, store) as server:
+    with _server(suite, name) as server:
         for area in areas:
             score = scores[area] = _replay(suite, area, server.url)
-            print(_line(store, area, score, floors.get(area, 0)), flush=True)
+            print(_line(name, area, score, floors.get(area, 0)), flush=True)
     return scores
 
 
 @contextmanager
-def _server(suite: Path, store: str) -> Iterator[system.Server]:
+def _server(suite: Path, name: str) -> Iterator[system.Server]:
     """Run a server as the recorded one was run."""
     flags = [
         "--authorization-mode=Node,RBAC",
@@ -95,8 +97,13 @@ def _server(suite: Path, store: str) -> Iterator[system.Server]:
     ]
     with tempfile.TemporaryDirectory(prefix="kubefan-compat-") as folder:
         data_dir = Path(folder)
-        if store == "embedded":
+        if name == "embedded":
             with system.apiserver(data_dir, *flags) as server:
+                yield server
+            return
+        if name == "replicas":
+            # The recorded server had no controllers beside it.
+            with system.system(data_dir, "--replicas=3", "--controllers=", *flags) as server:
                 yield server
             return
         with (
@@ -132,11 +139,11 @@ def _below(scores: Mapping[str, Score], floors: Mapping[str, int]) -> list[str]:
     return [area for area, score in scores.items() if score.passed < floors.get(area, 0)]
 
 
-def _line(store: str, area: str, score: Score, floor: int) -> str:
+def _line(name: str, area: str, score: Score, floor: int) -> str:
     share = f"{score.passed}/{score.steps}"
     verdict = f"BELOW the floor of {floor}" if score.passed < floor else f"floor {floor}"
     cut = "" if score.whole else f", cut off after {AREA_TIMEOUT_S:.0f} s"
-    return f"{store:<9} {area:<16} {share:>11} steps  {score.seconds:4.0f} s  {verdict}{cut}"
+    return f"{name:<9} {area:<16} {share:>11} steps  {score.seconds:4.0f} s  {verdict}{cut}"
 
 
 def _raise_floors(floors: dict[str, int], results: Iterable[Mapping[str, Score]]) -> None:
@@ -151,7 +158,9 @@ def _parser() -> argparse.ArgumentParser:
     assert __doc__ is not None
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--suite", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--store", action="append", choices=STORES, help="default: both")
+    parser.add_argument(
+        "--system", action="append", choices=SYSTEMS, help="default: embedded and replicas"
+    )
     parser.add_argument("--raise-floors", action="store_true")
     parser.add_argument("areas", nargs="*", metavar="AREA")
     return parser

@@ -143,6 +143,11 @@ class StreamCall(_Call):
         self._ended = False
         self._error: RpcError | None = None
 
+    @property
+    def has_message(self) -> bool:
+        """Whether `read` would return without waiting."""
+        return bool(self._messages)
+
     async def write(self, message: Any) -> None:
         """Send a message; the first one opens the stream.
 

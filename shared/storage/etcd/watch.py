@@ -17,6 +17,9 @@ from shared.storage.protocol import Change, ChangeBatch, KeyValue, Revision
 # Without a leader a member would leave the watch open and silent: let it end instead.
 _METADATA = (("hasleader", "true"),)
 
+MOST_CHANGES = 500
+"""What has arrived already goes together; bounds what is translated at once."""
+
 
 class WatchStream:
     """A watch of `prefix` behind `position`, on the endpoint in use when it was made.
@@ -67,7 +70,7 @@ class WatchStream:
         while True:
             response = await self._read()
             changes += self._changes(response.events)
-            if response.fragment:
+            if response.fragment or (self._call.has_message and len(changes) < MOST_CHANGES):
                 continue
             # Behind the last event of a response there may be more that are not sent yet.
             seen = changes[-1].revision if changes else Revision(response.header.revision)
