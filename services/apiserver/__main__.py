@@ -12,7 +12,6 @@ import uvloop
 from services.apiserver import memory
 from services.apiserver.options import ApiServerOptions, OptionsError
 from services.apiserver.server import ApiServer
-from services.apiserver.stages.authentication import TokenFileError
 from shared.eventlog import EventLogError
 from shared.logs import start_logging
 from shared.storage import StorageError
@@ -33,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(ApiServer(options).run())
-    except (OptionsError, TokenFileError) as error:
+    except OptionsError as error:
         print(f"kubefan apiserver: {error}", file=sys.stderr)
         return 2
     except (StorageError, EventLogError, OSError) as error:

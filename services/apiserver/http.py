@@ -19,6 +19,8 @@ import orjson
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from services.apiserver.authentication.handshake import peer_of_connection
+from services.apiserver.authentication.peer import PEER, Peer
 from services.apiserver.errors import BadRequest, to_status
 
 log = logging.getLogger("kubefan.apiserver.http")
@@ -147,12 +149,17 @@ class ApiProtocol(HttpToolsProtocol):
     _in_head = True
     _head_timer: asyncio.TimerHandle | None = None
     _deaf = False
+    _peer: Peer | None = None
+    """Who the client is by its certificate; None without one."""
     _answered_at = 0.0
     """When the last answer was complete, by the loop's clock."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow = WaitingFlow(transport, self.pipeline)
+        ssl_object = transport.get_extra_info("ssl_object")
+        if ssl_object is not None:
+            self._peer = peer_of_connection(ssl_object)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -289,6 +296,8 @@ class ApiProtocol(HttpToolsProtocol):
             on_response=self.on_response_complete,
         )
         extensions: dict[str, Any] = {WRITER: StreamWriter(cycle)}
+        if self._peer is not None:
+            extensions[PEER] = self._peer
         scope["extensions"] = extensions
         self.cycle = cycle
         if existing is None or existing.response_complete:

@@ -67,7 +67,7 @@ class Pipeline:
     def __init__(
         self,
         *,
-        authenticate: Callable[[Request], UserInfo],
+        authenticate: Callable[[Request], Awaitable[UserInfo]],
         authorizers: Sequence[Authorizer],
         flow_control: FlowControl,
         resources: ResourceHandler,
@@ -122,7 +122,7 @@ class Pipeline:
         # Each stage relies on those above it.
         await resolve_request_info(request)
         try:
-            request.user = self._authenticate(request)
+            request.user = await self._authenticate(request)
         except Unauthorized:
             request.audit.unauthenticated()
             raise

@@ -89,7 +89,7 @@ class World:
             request_timeout_s=timeout_s,
         )
 
-    def _authenticate(self, request: Request) -> UserInfo:
+    async def _authenticate(self, request: Request) -> UserInfo:
         self.seen.append("authenticate")
         if not self._known:
             raise Unauthorized("Unauthorized")

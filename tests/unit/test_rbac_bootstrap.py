@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from services.apiserver.authentication.users import ANONYMOUS
 from services.apiserver.authorization.bootstrappolicy import (
     AUTOUPDATE,
     bootstrap_policy,
@@ -13,7 +14,6 @@ from services.apiserver.authorization.bootstrappolicy import (
     repaired,
 )
 from services.apiserver.requestinfo import RequestInfo, UserInfo
-from services.apiserver.stages.authentication import ANONYMOUS
 from services.controllers.clusterroleaggregation import aggregated_rules
 from tests.unit.rbac_world import BOB, RbacWorld, asks, rule
 

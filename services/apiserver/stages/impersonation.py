@@ -15,11 +15,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from services.apiserver.audit import NO_AUDIT, Audit
+from services.apiserver.authentication.users import ALL_AUTHENTICATED, ANONYMOUS
 from services.apiserver.authorization import MASTERS, Authorizer, decide
 from services.apiserver.errors import BadRequest, Forbidden
 from services.apiserver.request import Header, Request
 from services.apiserver.requestinfo import RequestInfo, UserInfo
-from services.apiserver.stages.authentication import ALL_AUTHENTICATED, ANONYMOUS
 from services.apiserver.stages.authorization import forbidden
 from services.apiserver.validation.names import dns1123_label, dns1123_subdomain, http_path
 
