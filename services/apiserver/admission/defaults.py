@@ -15,6 +15,7 @@ from services.apiserver.admission.chain import ORDER, AdmissionChain
 from services.apiserver.admission.ingress import DefaultIngressClass
 from services.apiserver.admission.limitranger import LimitRanger
 from services.apiserver.admission.namespacelifecycle import NamespaceLifecycle
+from services.apiserver.admission.noderestriction import NodeRestriction
 from services.apiserver.admission.nodes import TaintNodesByCondition
 from services.apiserver.admission.podplugins import (
     AlwaysPullImages,
@@ -51,6 +52,7 @@ DEFAULT_PLUGINS = frozenset(
         "Priority",
         "ResourceQuota",
         "RuntimeClass",
+        "ServiceAccount",
         "StorageObjectInUseProtection",
         "TaintNodesByCondition",
     }
@@ -60,7 +62,7 @@ SUPPORTED_PLUGINS = DEFAULT_PLUGINS | {
     "AlwaysPullImages",
     "ExtendedResourceToleration",
     "LimitPodHardAntiAffinityTopology",
-    "ServiceAccount",
+    "NodeRestriction",
 }
 """What can be enabled."""
 
@@ -89,6 +91,7 @@ def admission_chain(
         LimitPodHardAntiAffinityTopology(),
         LimitRanger(),
         NamespaceLifecycle(),
+        NodeRestriction(permits),
         PersistentVolumeClaimResize(),
         PodSecurity(),
         PodTopologyLabels(),
