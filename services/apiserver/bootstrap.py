@@ -111,6 +111,7 @@ async def ensure(registry: Registry, lookup: Lookup, addresses: ClusterAddresses
         store = registry.stored(group, resource)
         if store is not None and not _is_there(store, obj):
             await _create(store, lookup, obj)
+    await _mark_ready(registry, lookup)
     # All at once: the storage commits together what comes together.
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(ensure_defaults(registry, lookup), name="flow control")
@@ -121,6 +122,41 @@ async def ensure(registry: Registry, lookup: Lookup, addresses: ClusterAddresses
     namespaces = registry.stored("", "namespaces")
     if namespaces is not None:
         await namespaces.backend.fresh()
+
+
+async def _mark_ready(registry: Registry, lookup: Lookup) -> None:
+    """Tell clients that the range of the service addresses can be used.
+
+    Source: kube-apiserver v1.36.2, pkg/controlplane/controller/defaultservicecidr.
+    """
+    store = registry.stored("networking.k8s.io", "servicecidrs")
+    if store is None:
+        return
+    condition = {
+        "type": "Ready",
+        "status": "True",
+        "lastTransitionTime": now(),
+        "reason": "",
+        "message": "Kubernetes default Service CIDR is ready",
+    }
+
+    def change(obj: Object) -> Object:
+        status = obj.get("status") or {}
+        conditions = status.get("conditions") or []
+        if any(one.get("type") == "Ready" for one in conditions):
+            return obj
+        return {**obj, "status": {**status, "conditions": [*conditions, condition]}}
+
+    cached = store.cache.get(store.key("", "kubernetes"))
+    if cached is not None:
+        present = store.decode(cached.body)
+        if change(present) == present:
+            return
+    ranges = _object("networking.k8s.io/v1", "ServiceCIDR", "kubernetes")
+    try:
+        await store.modify(_context(store, lookup, ranges, "update"), "kubernetes", change)
+    except ApiError as error:
+        _tell(store, error)
 
 
 def _is_there(store: ResourceStore, obj: Object) -> bool:

@@ -46,6 +46,7 @@ from services.apiserver.handlers.watch import WatchLimits
 from services.apiserver.handlers.writes import WriteFlow
 from services.apiserver.health import CheckHealth, HealthChecks, always
 from services.apiserver.http import ApiProtocol
+from services.apiserver.identitylease import IdentityLease
 from services.apiserver.kinds.catalog import StrategyNeeds, conversions, strategies
 from services.apiserver.kinds.service_allocation import ServiceAllocators
 from services.apiserver.kinds.service_repair import AllocationRepair
@@ -222,6 +223,8 @@ class ApiServer:
                 configuration = FlowConfiguration(registry, lookup, flow_control.levels)
                 configuration.load()
                 background.append(tasks.create_task(configuration.run(), name="flow control"))
+            lease = IdentityLease(registry, lookup, f"{self._advertised()}:{port}")
+            background.append(tasks.create_task(lease.run(), name="identity lease"))
             repair = AllocationRepair(storage, allocators, etcd_prefix=options.etcd_prefix)
             background.append(tasks.create_task(repair.run(), name="repair of allocations"))
             background.append(

@@ -72,9 +72,9 @@ class FlowConfiguration:
                         if loop.time() >= ensure_at:
                             ensure_at = loop.time() + DEFAULTS_PERIOD_S
                             await ensure_defaults(self._registry, self._lookup)
-                    except StorageError as error:
+                    except* StorageError as errors:
                         # With the next adjustment it is tried again.
-                        log.warning("flow control objects", extra={"why": str(error)})
+                        log.warning("flow control objects", extra={"why": str(errors)})
                         loop.call_at(adjust_at, changed.set)
                     with suppress(TimeoutError):
                         async with asyncio.timeout_at(min(adjust_at, ensure_at)):

@@ -44,7 +44,7 @@ async def ensure_defaults(registry: Registry, lookup: Lookup) -> None:
     """Make the default objects as they should be.
 
     Raises:
-        StorageError: the storage did not answer.
+        ExceptionGroup: of StorageErrors, the storage did not answer.
     """
     wanted: dict[str, dict[str, Object]] = {name: {} for name in MANDATORY}
     for resource, obj in flow_control_objects():

@@ -5,7 +5,7 @@ Source: kube-apiserver v1.36.2, apiserver/pkg/util/flowcontrol/metrics/metrics.g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -126,7 +126,7 @@ def families(levels: PriorityLevels) -> Iterator[Metric]:
     yield from (dispatched, rejected, waits)
 
 
-def _with(waited: Distribution, at_once: int) -> Iterable[tuple[str, float]]:
+def _with(waited: Distribution, at_once: int) -> Sequence[tuple[str, float]]:
     """Return the buckets of those that waited and those that did not."""
     assert len(waited.bounds) == len(WAIT_BUCKETS_S)
     return [(bound, count + at_once) for bound, count in waited.buckets()]
