@@ -36,9 +36,7 @@ def check_free(address: str, port: int, *, timeout_s: float = 3.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not _is_free(address, port):
         if time.monotonic() > deadline:
-            raise OptionsError(
-                f"--secure-port: {address}:{port}: the address is in use or not ours"
-            )
+            raise OptionsError(f"--secure-port: {address}:{port} is in use, or not to be had")
         time.sleep(0.05)
 
 

@@ -15,6 +15,8 @@ STOP_TIMEOUT_S = 10.0
 RESTART_DELAYS_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Pauses before a process starts again: the first after it ran well, then each in turn."""
 RAN_WELL_S = 10.0
+ASKED_TO_END = (0, -signal.SIGTERM)
+"""Return codes after SIGTERM, which is how somebody restarts one process: no failure."""
 EXIT_MISTAKE = 2
 """What our services exit with where their flags can't be used."""
 MAX_LINE_BYTES = 64 * 1024
@@ -140,8 +142,7 @@ class Supervisor:
                 self.end(end)
             if self._ended.done():
                 return
-            # A clean exit was asked for, by SIGTERM: that is how one process is restarted.
-            if returncode == 0 or now() - started >= RAN_WELL_S:
+            if returncode in ASKED_TO_END or now() - started >= RAN_WELL_S:
                 failures = 0
             delay_s = RESTART_DELAYS_S[min(failures, len(RESTART_DELAYS_S) - 1)]
             failures += 1
