@@ -1,0 +1,284 @@
+"""The leader of the watchfanouts between a real etcd and a real Redis, both killed at will."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import pytest
+
+from services.watchfanout.leading import Leader
+from services.watchfanout.state import State
+from shared.eventlog import Hole, Trimmed
+from shared.eventlog.redis import RedisEventLog
+from shared.fanout import extractor_for
+from shared.fanout.transfer import receive
+from shared.resources import builtin_table
+from shared.storage import Revision
+from shared.storage.etcd import EtcdStorage
+from tests.contract.etcd_server import EtcdProcess, start_etcd
+from tests.contract.redis_server import RedisProcess, start_redis
+
+PATIENCE_S = 20.0
+PREFIX = b"/registry/configmaps/default/"
+
+
+@pytest.fixture
+def etcd(tmp_path: Path) -> Iterator[EtcdProcess]:
+    process = start_etcd(tmp_path / "etcd", "--unsafe-no-fsync")
+    yield process
+    process.kill()
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisProcess]:
+    process = start_redis(tmp_path / "redis")
+    yield process
+    process.kill()
+
+
+def configmap(name: str, turn: int = 0) -> bytes:
+    return orjson.dumps(
+        {
+            "kind": "ConfigMap",
+            "apiVersion": "v1",
+            "metadata": {"name": name, "namespace": "default"},
+            "data": {"turn": str(turn)},
+        }
+    )
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    while not holds():  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+@dataclass
+class World:
+    storage: EtcdStorage
+    log: RedisEventLog
+    redis: RedisProcess
+
+    async def write(self, name: str) -> Revision:
+        return await self.storage.create(PREFIX + name.encode(), configmap(name))
+
+    @asynccontextmanager
+    async def leader(self, state: State | None = None) -> AsyncIterator[Leader]:
+        """Lead until the block ends; with a log of its own, as another process has."""
+        extractor = extractor_for(builtin_table().resources(), "/registry")
+        log = RedisEventLog(self.redis.server)
+        leader = Leader(
+            self.storage,
+            log,
+            State() if state is None else state,
+            extractor,
+            etcd_prefix="/registry",
+        )
+        leading = asyncio.create_task(leader.run())
+        try:
+            yield leader
+        finally:
+            leading.cancel()
+            await asyncio.gather(leading, return_exceptions=True)
+            await log.aclose()
+
+    async def names(self, *, after: int, until: Revision) -> list[str]:
+        """Return what a reader sees of the names written after `after`, up to `until`."""
+        seen: list[str] = []
+        position = after
+        async with aclosing(self.log.read(after=Revision(after))) as entries:
+            async for entry in entries:
+                for event in entry.events:
+                    if event.revision > position and event.key.startswith(PREFIX):
+                        seen.append(event.key.removeprefix(PREFIX).decode())
+                position = max(position, entry.revision)
+                if position >= until:
+                    break
+        return seen
+
+
+@pytest.fixture
+def play(etcd: EtcdProcess, redis: RedisProcess) -> Callable[..., None]:
+    def run(story: Callable[[World], Awaitable[None]]) -> None:
+        async def main() -> None:
+            storage = await EtcdStorage.open(etcd.url)
+            log = RedisEventLog(redis.server)
+            try:
+                async with asyncio.timeout(2 * PATIENCE_S):
+                    await story(World(storage, log, redis))
+            finally:
+                await log.aclose()
+                await storage.aclose()
+
+        asyncio.run(main())
+
+    return run
+
+
+Play = Callable[[Callable[[World], Awaitable[None]]], None]
+
+
+def test_an_empty_log_is_filled_with_what_etcd_still_knows(play: Play) -> None:
+    async def story(world: World) -> None:
+        for name in ("a", "b", "c"):
+            last = await world.write(name)
+        async with world.leader():
+            assert await world.names(after=1, until=last) == ["a", "b", "c"]
+            last = await world.write("d")
+            assert await world.names(after=1, until=last) == ["a", "b", "c", "d"]
+
+    play(story)
+
+
+def test_what_etcd_has_compacted_is_not_in_it_and_the_rest_is(play: Play) -> None:
+    async def story(world: World) -> None:
+        revisions = [await world.write(name) for name in ("a", "b", "c", "d")]
+        await world.storage.compact(revisions[1])
+        async with world.leader():
+            assert await world.names(after=revisions[1], until=revisions[3]) == ["c", "d"]
+            with pytest.raises(Trimmed):
+                await world.names(after=1, until=revisions[3])
+
+    play(story)
+
+
+def test_the_next_leader_goes_on_behind_the_last_entry(play: Play) -> None:
+    async def story(world: World) -> None:
+        async with world.leader():
+            last = await world.write("a")
+            await world.names(after=1, until=last)
+        await world.write("b")  # while nobody leads
+        async with world.leader() as leader:
+            last = await world.write("c")
+            assert await world.names(after=1, until=last) == ["a", "b", "c"]
+            assert leader.refills == 0
+
+    play(story)
+
+
+def test_two_leaders_at_once_are_one_to_readers(play: Play) -> None:
+    async def story(world: World) -> None:
+        async with world.leader(), world.leader():
+            expected = [f"n{number}" for number in range(100)]
+            for name in expected:
+                last = await world.write(name)
+            assert await world.names(after=1, until=last) == expected
+
+    play(story)
+
+
+def test_a_log_that_was_emptied_is_filled_again_and_readers_go_on(play: Play) -> None:
+    async def story(world: World) -> None:
+        async with world.leader() as leader:
+            first = await world.write("a")
+            await world.names(after=1, until=first)
+            world.redis.do("FLUSHALL")
+            await world.write("b")
+            last = await world.write("c")
+            assert await world.names(after=first, until=last) == ["b", "c"]
+            assert await world.names(after=1, until=last) == ["a", "b", "c"]
+            assert leader.refills == 2
+
+    play(story)
+
+
+def test_a_redis_that_was_killed_is_filled_again_when_it_is_back(play: Play) -> None:
+    async def story(world: World) -> None:
+        async with world.leader():
+            first = await world.write("a")
+            await world.names(after=1, until=first)
+            world.redis.kill()
+            await world.write("b")  # writes do not need it
+            await asyncio.sleep(0.3)
+            world.redis.start()
+            last = await world.write("c")
+            assert await world.names(after=1, until=last) == ["a", "b", "c"]
+
+    play(story)
+
+
+def test_a_log_that_ends_before_what_etcd_knows_shows_readers_a_hole(play: Play) -> None:
+    async def story(world: World) -> None:
+        async with world.leader():
+            first = await world.write("a")
+            await world.names(after=1, until=first)
+        await world.write("b")
+        compacted = await world.write("c")
+        last = await world.write("d")
+        await world.storage.compact(compacted)
+        async with world.leader():
+            with pytest.raises((Hole, Trimmed)):
+                await world.names(after=first, until=last)
+            assert await world.names(after=compacted, until=last) == ["d"]
+
+    play(story)
+
+
+def test_the_log_of_another_etcd_is_thrown_away(
+    play: Play, tmp_path: Path, redis: RedisProcess
+) -> None:
+    async def elsewhere(world: World) -> None:
+        async with world.leader():
+            last = await world.write("a")
+            await world.names(after=1, until=last)
+
+    async def story(world: World) -> None:
+        other = start_etcd(tmp_path / "other", "--unsafe-no-fsync")
+        storage = await EtcdStorage.open(other.url)
+        for number in range(20):
+            await storage.create(PREFIX + b"x%d" % number, configmap("x"))
+        await elsewhere(World(storage, world.log, redis))
+        await storage.aclose()
+        other.kill()
+
+        last = await world.write("mine")
+        async with world.leader() as leader:
+            await until(lambda: leader.refills == 1)
+            assert await world.names(after=1, until=last) == ["mine"]
+
+    play(story)
+
+
+def test_the_state_follows_and_is_given_as_a_snapshot(play: Play) -> None:
+    async def story(world: World) -> None:
+        await world.write("a")
+        state = State()
+        async with world.leader(state):
+            last = await world.write("b")
+            await until(lambda: state.revision >= last)
+            snapshot = await receive(state.snapshot())
+        assert snapshot.revision == last
+        assert [item.key for item in snapshot.objects] == [PREFIX + b"a", PREFIX + b"b"]
+
+    play(story)
+
+
+def test_a_state_that_is_behind_the_log_reads_on_there_and_not_in_etcd(play: Play) -> None:
+    async def story(world: World) -> None:
+        state = State()
+        async with world.leader(state):
+            first = await world.write("a")
+            await world.names(after=1, until=first)
+        async with world.leader():  # another leads for a while
+            middle = await world.write("b")
+            await world.names(after=1, until=middle)
+        lists = 0
+        original = world.storage.list
+
+        async def counted(*arguments: object, **options: object) -> object:
+            nonlocal lists
+            lists += 1
+            return await original(*arguments, **options)  # type: ignore[arg-type]
+
+        world.storage.list = counted  # type: ignore[method-assign,assignment]
+        async with world.leader(state):
+            last = await world.write("c")
+            await until(lambda: state.revision >= last)
+        assert lists == 0
+        assert len(state) == 3
+
+    play(story)
