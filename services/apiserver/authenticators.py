@@ -191,8 +191,12 @@ def _webhook(options: ApiServerOptions) -> WebhookTokenAuthenticator | None:
     given = options.token_webhook
     if not given.config_file:
         return None
+    try:
+        access = kubeconfig.load(Path(given.config_file))
+    except KubeconfigError as error:
+        raise KubeconfigError(f"--authentication-token-webhook-config-file: {error}") from error
     return WebhookTokenAuthenticator(
-        kubeconfig.load(Path(given.config_file)),
+        access,
         version=given.version,
         api_audiences=options.service_accounts.api_audiences,
     )

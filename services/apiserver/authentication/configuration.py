@@ -150,7 +150,7 @@ def parse_configuration(text: str) -> AuthenticationConfiguration:
         # The loader is a SafeLoader that also refuses a key given twice.
         document = yaml.load(text, Loader=_StrictLoader)
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"no YAML: {error}") from error
+        raise ConfigurationError(f"no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
         raise ConfigurationError(f"expected one {KIND}")
     kind, api_version = document.pop("kind", None), document.pop("apiVersion", None)

@@ -40,10 +40,16 @@ def load(path: Path, *, disallowed_issuers: Collection[str]) -> AuthenticationCo
     Raises:
         ConfigurationError: it can't be read, or breaks rules.
     """
-    configuration = load_configuration(path, disallowed_issuers=disallowed_issuers)
-    causes = validate_expressions(configuration.jwt)
-    if causes:
-        raise ConfigurationError("\n".join(cause.message for cause in causes))
+    try:
+        configuration = load_configuration(path, disallowed_issuers=disallowed_issuers)
+        causes = validate_expressions(configuration.jwt)
+        if causes:
+            raise ConfigurationError("\n".join(cause.message for cause in causes))
+    except ConfigurationError as error:
+        lines = (line.removeprefix(f"{path}: ") for line in str(error).splitlines())
+        raise ConfigurationError(
+            "\n".join(f"--authentication-config: {path}: {line}" for line in lines)
+        ) from error
     return configuration
 
 
@@ -77,7 +83,7 @@ def from_flags(given: OidcOptions, *, disallowed_issuers: Collection[str]) -> Jw
     )
     causes = validate_jwt(settings, "", disallowed_issuers)
     if causes:
-        raise ConfigurationError("\n".join(f"oidc: {cause.message}" for cause in causes))
+        raise ConfigurationError("\n".join(f"--oidc-*: {cause.message}" for cause in causes))
     return settings
 
 
