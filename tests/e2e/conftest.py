@@ -25,10 +25,11 @@ _numbers = itertools.count()
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[system.Server]:
-    """A whole system, as `kubefan up` starts it."""
+    """A whole system, as `kubefan up` starts it, but that new namespaces have no ConfigMap:
+    many tests list those, and want to see no others than theirs."""
     data_dir = tmp_path_factory.mktemp(f"system-{request.param}")
     with ExitStack() as stack:
-        flags = []
+        flags = ["--controllers=*,-root-ca-certificate-publisher-controller"]
         if request.param == "etcd":
             flags.append(f"--etcd-servers={stack.enter_context(system.etcd(data_dir))}")
         yield stack.enter_context(system.system(data_dir, *flags))

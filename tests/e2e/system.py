@@ -21,6 +21,9 @@ from typing import Any
 START_TIMEOUT_S = 40.0
 STOP_TIMEOUT_S = 20.0
 
+NO_ACCOUNTS = "--disable-admission-plugins=ServiceAccount"
+"""For an API server without controllers: nobody makes the accounts that pods run as."""
+
 KUBEFAN = (sys.executable, "-P", "-m", "services")
 
 

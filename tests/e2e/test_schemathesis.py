@@ -68,7 +68,8 @@ class Api:
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """A server of its own: what is generated deletes whole collections."""
-    with system.apiserver(tmp_path_factory.mktemp("schemathesis")) as server:
+    data_dir = tmp_path_factory.mktemp("schemathesis")
+    with system.apiserver(data_dir, system.NO_ACCOUNTS) as server:
         found = Api(server)
         found.keep()
         yield found

@@ -12,7 +12,7 @@ from tests.property.hostile import Hostile
 
 @pytest.fixture(scope="session")
 def hostile_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[system.Server]:
-    with system.apiserver(tmp_path_factory.mktemp("hostile")) as server:
+    with system.apiserver(tmp_path_factory.mktemp("hostile"), system.NO_ACCOUNTS) as server:
         yield server
 
 
