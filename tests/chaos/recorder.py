@@ -184,8 +184,8 @@ class Recorder:
         except TimeoutError:
             self.fail("timeout")
             return None
-        except Disconnected:
-            self.fail("disconnected")
+        except Disconnected as error:
+            self.fail(f"disconnected: {type(error.__cause__).__name__}")
             return None
         if answer.status >= 500 or answer.status == 429:
             self.fail(f"{answer.status} {_message(answer)}")

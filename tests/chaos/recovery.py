@@ -24,9 +24,11 @@ from tests.chaos.client import Connection, Disconnected
 from tests.chaos.history import UNCONDITIONAL, History, Outcome, Write
 from tests.chaos.recorder import CONFIGMAPS, now
 from tests.chaos.system import RunningSystem, whole_system
-from tests.chaos.workload import Client, Load, World, prepare
+from tests.chaos.workload import Client, Load, World, name_of, prepare
 
 SETTLE_S = 3.0
+PAUSE_S = 10.0
+"""How long a leader hangs: longer than its lease."""
 FLOW_TIMEOUT_S = 60.0
 
 Harm = Callable[[RunningSystem], Awaitable[None]]
@@ -93,9 +95,11 @@ async def measured(
             client = world.client(f"writer-{number}")
             running.append(tasks.create_task(_update_steadily(client)))
         await asyncio.sleep(SETTLE_S)
-        yield world, arrivals
-        for one in running:
-            one.cancel()
+        try:
+            yield world, arrivals
+        finally:
+            for one in running:
+                one.cancel()
 
 
 async def _update_steadily(client: Client) -> None:
@@ -107,9 +111,9 @@ async def _update_steadily(client: Client) -> None:
         while True:
             await asyncio.sleep(due - now())
             due = max(due + interval, now() - 1)
-            await client.recorder.write(
-                client.connection(), "patch", client.some_name(), UNCONDITIONAL, "a"
-            )
+            # Every second object was made.
+            name = name_of(client.dice.randrange(0, load.objects, 2))
+            await client.recorder.write(client.connection(), "patch", name, UNCONDITIONAL, "a")
     finally:
         client.close()
 
@@ -196,6 +200,7 @@ async def flush(system: RunningSystem) -> None:
 
 HARMS: dict[str, Harm] = {
     "the leading watchfanout is killed": kill_leader,
+    "the leading watchfanout hangs": pause_leader,
     "Redis is killed and comes back empty": kill("redis"),
     "Redis is emptied": flush,
     "etcd is killed": kill("etcd"),
