@@ -23,7 +23,7 @@ import uvloop
 from tests.chaos.client import Connection, Disconnected
 from tests.chaos.history import UNCONDITIONAL, History, Outcome, Write
 from tests.chaos.recorder import CONFIGMAPS, now
-from tests.chaos.system import RunningSystem, whole_system
+from tests.chaos.system import Part, RunningSystem, whole_system
 from tests.chaos.workload import Client, Load, World, name_of, prepare
 
 SETTLE_S = 3.0
@@ -178,11 +178,21 @@ async def pause(system: RunningSystem, harm: Harm) -> dict[str, float]:
     return pauses
 
 
-async def kill_leader(system: RunningSystem) -> None:
+async def _leader(system: RunningSystem) -> Part:
     (leader,) = [
         part for part in system.parts() if part.role == "watchfanout" and await system.leads(part)
     ]
-    os.kill(leader.pid, signal.SIGKILL)
+    return leader
+
+
+async def kill_leader(system: RunningSystem) -> None:
+    os.kill((await _leader(system)).pid, signal.SIGKILL)
+
+
+async def pause_leader(system: RunningSystem) -> None:
+    leader = await _leader(system)
+    os.kill(leader.pid, signal.SIGSTOP)
+    asyncio.get_running_loop().call_later(PAUSE_S, os.kill, leader.pid, signal.SIGCONT)
 
 
 def kill(role: str) -> Harm:
