@@ -7,11 +7,13 @@ import fcntl
 import io
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from services.local import plan
+from services.local import supervisor as supervisor_module
 from services.local.__main__ import main
 from services.local.options import LocalOptions
 from services.local.readiness import wait_ready
@@ -105,11 +107,14 @@ def script(role: str, code: str) -> Program:
 LOOP = "import time\nwhile True: time.sleep(1)"
 
 
-async def supervise(*programs: Program, end_after: int = 0) -> tuple[End, str, list[int]]:
+async def supervise(
+    *programs: Program, end_after: int = 0, restart: bool = False, settled: bool = False
+) -> tuple[End, str, list[int]]:
     """Run `programs` until one ends, or until `end_after` lines have been written."""
     output = io.StringIO()
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
-        supervisor = Supervisor(tasks, output=output)
+        supervisor = Supervisor(tasks, output=output, restart=restart)
+        supervisor.settled = settled
         try:
             for program in programs:
                 await supervisor.start(program)
@@ -166,6 +171,87 @@ def test_processes_are_stopped_in_reverse_order() -> None:
         "b           | bye",
         "a           | bye",
     ]
+
+
+def test_those_started_together_are_stopped_together() -> None:
+    """Each ends only when it has seen the file that the other makes at its end."""
+
+    def waits_for(own: str, other: str, directory: Path) -> Program:
+        return script(
+            own,
+            "import pathlib, signal, sys, time\n"
+            f"directory = pathlib.Path({str(directory)!r})\n"
+            "def end(*_):\n"
+            f"    (directory / {own!r}).touch()\n"
+            f"    while not (directory / {other!r}).exists(): time.sleep(0.01)\n"
+            "    sys.exit(0)\n"
+            "signal.signal(signal.SIGTERM, end)\n"
+            "print('ready')\n"
+            "while True: time.sleep(1)",
+        )
+
+    async def scenario() -> list[int | None]:
+        output = io.StringIO()
+        with tempfile.TemporaryDirectory() as name:
+            async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+                supervisor = Supervisor(tasks, output=output)
+                pair = [waits_for("a", "b", Path(name)), waits_for("b", "a", Path(name))]
+                await supervisor.start(*pair)
+                while output.getvalue().count("ready") < 2:  # noqa: ASYNC110 - processes
+                    await asyncio.sleep(0.01)
+                await supervisor.stop()
+        return [running.process.returncode for running in supervisor.running]
+
+    assert asyncio.run(scenario()) == [0, 0]
+
+
+def test_a_process_that_ends_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "RESTART_DELAYS_S", (0.01, 0.02))
+    code = "import sys; print('again'); sys.exit(3)"
+    end, output, _ = asyncio.run(supervise(script("a", code), restart=True, end_after=8))
+    assert end == End(0)
+    said = [line for line in output.splitlines() if "==" in line]
+    assert said[0] == "a           | == a ended with exit code 3; it starts again in 0.01 s"
+    assert all(line.endswith("in 0.02 s") for line in said[1:])
+    assert output.count("again\n") >= 3
+
+
+@pytest.mark.parametrize("code", ["sys.exit(0)", "os.kill(os.getpid(), signal.SIGTERM)"])
+def test_one_that_was_asked_to_end_has_not_failed(
+    code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "RESTART_DELAYS_S", (0.01, 5.0))
+    program = script("a", f"import os, signal, sys; {code}")
+    _, output, _ = asyncio.run(supervise(program, restart=True, end_after=3))
+    assert all(line.endswith("in 0.01 s") for line in output.splitlines())
+
+
+def test_a_mistake_in_the_flags_ends_all_even_where_others_are_started_again() -> None:
+    program = script("a", "import sys; sys.exit(2)")
+    end, _, _ = asyncio.run(supervise(program, restart=True))
+    assert end == End(2, "a ended with exit code 2")
+
+
+def test_once_all_was_ready_any_end_is_followed_by_a_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervisor_module, "RESTART_DELAYS_S", (0.01,))
+    program = script("a", "import sys; sys.exit(2)")
+    end, _, _ = asyncio.run(supervise(program, restart=True, settled=True, end_after=2))
+    assert end == End(0)
+
+
+def test_a_paused_process_can_be_stopped() -> None:
+    async def scenario() -> int | None:
+        async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+            supervisor = Supervisor(tasks, output=io.StringIO())
+            await supervisor.start(script("a", LOOP))
+            process = supervisor.running[0].process
+            process.send_signal(signal.SIGSTOP)
+            await supervisor.stop()
+            return process.returncode
+
+    assert asyncio.run(scenario()) == -signal.SIGTERM
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal is Linux's")
