@@ -75,12 +75,13 @@ class WebhookTokenAuthenticator:
         except _CallError as error:
             logger.error("Failed to make webhook authenticator request: %s", error)
             raise Unauthorized(str(error)) from error
-        granted: tuple[str, ...] = ()
-        if audiences:
-            good_for = status.get("audiences") or self._api_audiences
-            granted = tuple(one for one in audiences if one in good_for)
-            if not granted:
-                return None
+        try:
+            good_for = _texts(status.get("audiences")) or self._api_audiences
+        except TypeError:
+            raise Unauthorized("the webhook's answer has no good audiences") from None
+        granted = tuple(one for one in audiences if one in good_for)
+        if audiences and not granted:
+            return None
         if status.get("authenticated") is not True:
             if status.get("error"):
                 raise Unauthorized(str(status["error"]))
@@ -204,11 +205,8 @@ def _user(user: Mapping[str, Any]) -> UserInfo:
     return UserInfo(
         _text(user.get("username", "")),
         _text(user.get("uid", "")),
-        tuple(map(_text, user.get("groups") or ())),
-        tuple(
-            (key, tuple(map(_text, values or ())))
-            for key, values in sorted((user.get("extra") or {}).items())
-        ),
+        _texts(user.get("groups")),
+        tuple((key, _texts(values)) for key, values in sorted((user.get("extra") or {}).items())),
     )
 
 
@@ -216,3 +214,11 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(type(value).__name__)
     return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise TypeError(type(value).__name__)
+    return tuple(map(_text, value))

@@ -125,7 +125,7 @@ def verify(
     if not_before is not None and now_s + LEEWAY_NOT_BEFORE_S < not_before:
         raise BadToken("oidc: current time is before the nbf (not before) time")
     algorithm = header.get("alg")
-    if algorithm not in algorithms:
+    if not isinstance(algorithm, str) or algorithm not in algorithms:
         raise BadToken(
             "oidc: id token signed with unsupported algorithm, "
             f"expected {sorted(algorithms)} got {algorithm!r}"
