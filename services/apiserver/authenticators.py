@@ -112,14 +112,18 @@ def authentication(
     except (AuthoritiesError, ConfigurationError, KubeconfigError, TokenFileError) as error:
         raise OptionsError(str(error)) from error
     audiences = options.service_accounts.api_audiences
-    verified: list[TokenAuthenticator] = [service_accounts]
+    verified: list[TokenAuthenticator] = []
     if given.enable_bootstrap_token_auth:
         verified.append(AudienceAgnostic(BootstrapTokens(lookup), audiences))
     if jwt is not None:
         verified.append(AudienceAgnostic(jwt, audiences))
     if webhook is not None:
         verified.append(WebhookCache(webhook, ttl_s=options.token_webhook.cache_ttl_s))
-    tokens = TokenUnion((StaticTokens(users, audiences), TokenCache(TokenUnion(verified))))
+    # Service accounts' tokens have a cache of their own, which ends with what they are bound to.
+    by_token: list[TokenAuthenticator] = [StaticTokens(users, audiences), service_accounts]
+    if verified:
+        by_token.append(TokenCache(TokenUnion(verified)))
+    tokens = TokenUnion(by_token)
 
     requests: list[RequestAuthenticator] = []
     user_headers = UserHeaders.of(
