@@ -37,6 +37,7 @@ from shared.storage.etcd import EtcdStorage, TlsFiles
 KUBEFAN = (sys.executable, "-P", "-m", "services")
 START_TIMEOUT_S = 60.0
 WRITERS = 16
+PORT = 16443
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -44,6 +45,7 @@ class System:
     """A running system, as its system.json describes it."""
 
     def __init__(self, data_dir: Path, description: Mapping[str, Any]) -> None:
+        self.data_dir = data_dir
         self.processes: list[dict[str, Any]] = description["processes"]
         self._etcd = description["etcd"]
         self._access = kubeconfig.load(data_dir / "admin.kubeconfig")
@@ -68,6 +70,13 @@ class System:
         async with session.get(f"{self._etcd['servers']}/metrics", ssl=context) as answer:
             return await answer.text()
 
+    async def is_ready(self, session: aiohttp.ClientSession) -> bool:
+        """Whether the load balancer finds a replica that says it is ready."""
+        context = self._access.ssl_context()
+        assert isinstance(context, ssl.SSLContext)
+        async with session.get(f"{self._access.server}/readyz", ssl=context) as answer:
+            return answer.status == 200
+
     async def replica_metrics(self, session: aiohttp.ClientSession) -> list[str]:
         context = self._access.ssl_context()
         assert isinstance(context, ssl.SSLContext)
@@ -87,7 +96,7 @@ def running(replicas: int) -> Iterator[System]:
     with tempfile.TemporaryDirectory(prefix="kubefan-fanout-") as folder:
         data_dir = Path(folder)
         command = [*KUBEFAN, "up", f"--replicas={replicas}", f"--data-dir={data_dir}"]
-        command += ["--controllers=", "--secure-port=16443"]
+        command += ["--controllers=", f"--secure-port={PORT}"]
         with (data_dir / "log").open("wb") as log:
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
         try:
@@ -201,9 +210,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--replicas", type=int, nargs="+", default=[1, 3, 6])
     parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument(
-        "--rate", type=int, default=0, help="writes a second; 0: no limit"
-    )
+    parser.add_argument("--rate", type=int, default=0, help="writes a second; 0: no limit")
     parser.add_argument("--objects", type=int, default=1000)
     given = parser.parse_args()
     for replicas in given.replicas:
