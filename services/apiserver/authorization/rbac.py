@@ -25,7 +25,7 @@ class RbacAuthorizer:
             if rules is None:
                 missing.append(binding)
             elif rules.allows(info):
-                return Decision(True, f"RBAC: allowed by {binding.described_for(user)}")
+                return binding.permission_for(user)
         if not missing:
             return NO_OPINION
         return Decision(False, f"RBAC: {_not_found(missing)}")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+from services.apiserver.authorization.authorizer import Decision
 from services.apiserver.authorization.followed import Followed, Source
 from services.apiserver.authorization.rules import RuleSet
 from services.apiserver.registry.strategy import Object
@@ -26,26 +28,27 @@ class Binding:
     name: str
     role_kind: str
     role_name: str
-    subjects: tuple[tuple[Subject, str], ...]
-    """Each subject with its description."""
+    subjects: tuple[tuple[Subject, Decision], ...]
+    """Each subject with the permission that names it. Made here: made for each decision, it
+    would be a quarter of its time."""
 
     @property
     def role(self) -> tuple[str, str]:
         """The namespace ("" for a ClusterRole) and name of the role."""
         return (self.namespace if self.role_kind == "Role" else "", self.role_name)
 
-    def described_for(self, user: UserInfo) -> str:
-        """Return why this binding is about `user`, as decisions tell it."""
-        own = subjects_of(user)
-        subject = next(text for key, text in self.subjects if key in own)
-        kind = "RoleBinding" if self.namespace else "ClusterRoleBinding"
-        where = f"{self.name}/{self.namespace}" if self.namespace else self.name
-        return f'{kind} "{where}" of {self.role_kind} "{self.role_name}" to {subject}'
+    def permission_for(self, user: UserInfo) -> Decision:
+        """Return the permission that this binding gives to `user`, who is one of its subjects."""
+        if len(self.subjects) == 1:
+            return self.subjects[0][1]
+        own = subjects_of(user.name, user.groups)
+        return next(decision for key, decision in self.subjects if key in own)
 
 
-def subjects_of(user: UserInfo) -> list[Subject]:
+@lru_cache(maxsize=1024)
+def subjects_of(name: str, groups: tuple[str, ...]) -> tuple[Subject, ...]:
     """Return the subjects that a user is: itself and its groups."""
-    return [("User", user.name), *(("Group", group) for group in user.groups)]
+    return (("User", name), *(("Group", group) for group in groups))
 
 
 class RoleIndex:
@@ -81,7 +84,7 @@ class RoleIndex:
         """Yield the bindings that hold for a user in a namespace ("" for none), cluster-wide
         ones first, each with the rules of its role, None where the role is not there."""
         self._catch_up()
-        subjects = subjects_of(user)
+        subjects = subjects_of(user.name, user.groups)
         for scope in ("", namespace) if namespace else ("",):
             by_subject = self._bindings.get(scope)
             if by_subject is None:
@@ -137,14 +140,18 @@ def _named_rules(obj: Object) -> _NamedRules:
 
 def _binding(obj: Object) -> Binding:
     meta, reference = obj["metadata"], obj["roleRef"]
-    namespace = meta.get("namespace", "")
+    namespace, name = meta.get("namespace", ""), meta["name"]
+    role_kind, role_name = reference.get("kind", ""), reference.get("name", "")
+    kind = "RoleBinding" if namespace else "ClusterRoleBinding"
+    where = f"{name}/{namespace}" if namespace else name
+    head = f'RBAC: allowed by {kind} "{where}" of {role_kind} "{role_name}" to '
     subjects = [_subject(one, namespace) for one in obj.get("subjects") or ()]
     return Binding(
         namespace,
-        meta["name"],
-        reference.get("kind", ""),
-        reference.get("name", ""),
-        tuple(one for one in subjects if one is not None),
+        name,
+        role_kind,
+        role_name,
+        tuple((one[0], Decision(True, head + one[1])) for one in subjects if one is not None),
     )
 
 
