@@ -64,9 +64,9 @@ class Extractor:
         try:
             value = orjson.loads(stored)
         except orjson.JSONDecodeError as error:
-            raise NotAnObject(f"{key!r}: not JSON: {stored[:60]!r}") from error
+            raise NotAnObject(f"{key!r}: not JSON ({len(stored)} bytes)") from error
         if not isinstance(value, dict):
-            raise NotAnObject(f"{key!r}: not a JSON object: {stored[:60]!r}")
+            raise NotAnObject(f"{key!r}: not a JSON object ({len(stored)} bytes)")
         return self.selection_of(key, value)
 
     def selection_of(self, key: bytes, value: JsonObject) -> Selection:

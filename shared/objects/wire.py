@@ -83,7 +83,7 @@ def body_revision(body: bytes) -> Revision:
 def _end_of_revision(body: bytes) -> int:
     end = body.find(b'"', _BODY_HEAD_LENGTH)
     if end < 0 or not body.startswith(_BODY_HEAD):
-        raise NotAnObject(f"not the body of a wire form: {body[:60]!r}")
+        raise NotAnObject(f"not the body of a wire form ({len(body)} bytes)")
     return end
 
 
@@ -107,9 +107,9 @@ def _parsed_to_body(stored: bytes, revision: Revision) -> tuple[bytes, bytes]:
     try:
         value = orjson.loads(stored)
     except orjson.JSONDecodeError as error:
-        raise NotAnObject(f"not JSON: {stored[:60]!r}") from error
+        raise NotAnObject(f"not JSON ({len(stored)} bytes)") from error
     if not isinstance(value, dict):
-        raise NotAnObject(f"not a JSON object: {stored[:60]!r}")
+        raise NotAnObject(f"not a JSON object ({len(stored)} bytes)")
     kind, api_version = value.pop("kind", None), value.pop("apiVersion", None)
     metadata = value.pop("metadata", {})
     if not (
@@ -119,7 +119,7 @@ def _parsed_to_body(stored: bytes, revision: Revision) -> tuple[bytes, bytes]:
         and api_version
         and isinstance(metadata, dict)
     ):
-        raise NotAnObject(f"no kind, apiVersion and metadata: {stored[:60]!r}")
+        raise NotAnObject(f"no kind, apiVersion and metadata ({len(stored)} bytes)")
     metadata.pop("resourceVersion", None)
     prefix = b'{"kind":%b,"apiVersion":%b,' % (orjson.dumps(kind), orjson.dumps(api_version))
     rest = orjson.dumps({"metadata": {"resourceVersion": str(revision)} | metadata} | value)
