@@ -23,6 +23,7 @@ from services.apiserver.admission.defaults import admission_chain
 from services.apiserver.audit.auditor import Auditor, open_auditor
 from services.apiserver.authentication.authorities import Authorities
 from services.apiserver.authentication.handshake import ask_for_certificates, trust
+from services.apiserver.authenticationtrust import ClusterAuthenticationTrust
 from services.apiserver.authenticators import Authentication
 from services.apiserver.authorization import decide
 from services.apiserver.authorization.escalation import EscalationCheck
@@ -227,8 +228,21 @@ class ApiServer:
             background.append(tasks.create_task(lease.run(), name="identity lease"))
             repair = AllocationRepair(storage, allocators, etcd_prefix=options.etcd_prefix)
             background.append(tasks.create_task(repair.run(), name="repair of allocations"))
+            told = ClusterAuthenticationTrust(
+                registry,
+                lookup,
+                options.authentication,
+                clients=authentication.client_authorities,
+                proxies=authentication.proxy_authorities,
+            )
+            background.append(tasks.create_task(told.run(), name="authentication trust"))
+
+            def trust_anew(authorities: Authorities) -> None:
+                http.trust(authorities)
+                told.look_again()
+
             background.append(
-                tasks.create_task(authentication.run(http.trust), name="authentication")
+                tasks.create_task(authentication.run(trust_anew), name="authentication")
             )
             memory.settle()
             log.info("serving", extra={"address": options.bind_address, "port": port})
