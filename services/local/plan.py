@@ -21,8 +21,9 @@ class Plan:
 
     groups: tuple[tuple[Program, ...], ...]
     """Started in this order without waiting in between; stopped in reverse, a group at once."""
-    kubeconfigs: tuple[Path, ...]
-    """Of each API server and of what stands before them: the system is ready when all are."""
+    kubeconfigs: Mapping[str, Path]
+    """Of each API server and then of what stands before them, by the name of the process: the
+    system is ready when all are."""
     controllers: Program | None
     """Started when the system is ready."""
     restart: bool = False
@@ -43,7 +44,7 @@ def single(options: LocalOptions) -> Plan:
     options.kubeconfig.unlink(missing_ok=True)
     return Plan(
         groups=((apiserver(options),),),
-        kubeconfigs=(options.kubeconfig,),
+        kubeconfigs={"apiserver": options.kubeconfig},
         controllers=controllers(options),
     )
 

@@ -88,10 +88,10 @@ def replicated(options: LocalOptions) -> Plan:
     groups = (tuple(stores), fanouts.programs, (haproxy,), replicas)
     return Plan(
         groups=tuple(group for group in groups if group),
-        kubeconfigs=(
-            *(_directory(options, program) / "admin.kubeconfig" for program in replicas),
-            options.kubeconfig,
-        ),
+        kubeconfigs={
+            **{one.name: _directory(options, one) / "admin.kubeconfig" for one in replicas},
+            haproxy.name: options.kubeconfig,
+        },
         controllers=controllers(options),
         restart=True,
         parts={

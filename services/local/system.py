@@ -68,12 +68,14 @@ def _prepared(options: LocalOptions) -> Plan:
 async def _start(options: LocalOptions, plan: Plan, supervisor: Supervisor) -> None:
     for group in plan.groups:
         await supervisor.start(*group)
-    try:
-        async with asyncio.timeout(READY_TIMEOUT_S):
-            await asyncio.gather(*map(wait_ready, plan.kubeconfigs))
-    except TimeoutError:
-        supervisor.end(End(1, f"the API server was not ready within {READY_TIMEOUT_S:.0f} s"))
-        return
+    deadline = asyncio.get_running_loop().time() + READY_TIMEOUT_S
+    for name, kubeconfig in plan.kubeconfigs.items():
+        try:
+            async with asyncio.timeout_at(deadline):
+                await wait_ready(kubeconfig)
+        except TimeoutError:
+            supervisor.end(End(1, f"{name} was not ready within {READY_TIMEOUT_S:.0f} s"))
+            return
     supervisor.settled = True
     if plan.controllers is not None:
         await supervisor.start(plan.controllers)
