@@ -50,7 +50,7 @@ from services.apiserver.request import (
 )
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.stages.authorization import authorize
-from services.apiserver.stages.flowcontrol import FlowControl
+from services.apiserver.stages.flowcontrol import Admission, FlowControl
 from services.apiserver.stages.impersonation import impersonate
 from services.apiserver.stages.resolve import resolve_request_info
 from shared.storage import StorageError
@@ -135,25 +135,25 @@ class Pipeline:
             if admission.waits:
                 await admission.wait()
             if info.verb == "watch":
-                # Long-running: not timed out here, it ends by its own rules.
-                request.on_initialized = admission.initialized
-                await self._watch(request, answer)
+                await self._watch(request, answer, admission)
             else:
-                await self._serve(request, answer)
+                await self._serve(request, answer, admission)
         finally:
             admission.leave()
 
-    async def _watch(self, request: Request, answer: Answer) -> None:
+    async def _watch(self, request: Request, answer: Answer, admission: Admission) -> None:
+        # Long-running: not timed out here, it ends by its own rules.
+        request.on_initialized = admission.release
         await authorize(self._authorizers, request.user, request.info, request.audit)
         response = await self._resources(request)
         key = metric_key(request)
         self._metrics.long_running(key, 1)
         try:
-            await answer.send(response)
+            await self._send(answer, response, admission)
         finally:
             self._metrics.long_running(key, -1)
 
-    async def _serve(self, request: Request, answer: Answer) -> None:
+    async def _serve(self, request: Request, answer: Answer, admission: Admission) -> None:
         info = request.info
         self._metrics.serving += 1
         try:
@@ -165,9 +165,23 @@ class Pipeline:
                 else:
                     response = await self._plain_answer(request)
             # A slow reader may take as long as it wants for what is ready.
-            await answer.send(response)
+            if type(response) is Response:
+                admission.release()
+                await answer.send(response)
+            else:
+                await self._send(answer, response, admission)
         finally:
             self._metrics.serving -= 1
+
+    async def _send(self, answer: Answer, response: AnyResponse, admission: Admission) -> None:
+        """Send what is made while it is sent; a reader who is slow at that may not hold up others
+        for longer than a request may take."""
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self._request_timeout_s, admission.release)
+        try:
+            await answer.send(response)
+        finally:
+            timer.cancel()
 
     async def _plain_answer(self, request: Request) -> Response:
         """Return what a plain route answers: its routes write ASGI messages of their own."""

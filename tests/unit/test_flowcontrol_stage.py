@@ -185,7 +185,7 @@ def test_a_watch_holds_its_seat_until_its_initial_events_are_out() -> None:
         queues = control.levels.levels["l"].queues
         watch = control.admit(asking(ALICE, "watch"))
         assert (queues.seats_in_use, control.reading) == (1, 1)
-        watch.initialized()
+        watch.release()
         assert (queues.seats_in_use, control.reading) == (0, 0)
         info = asking(ALICE, "create", namespace="a").info
         assert control.estimator.watches.interested(info) == 1

@@ -54,11 +54,12 @@ class Admission(Protocol):
             ClientDisconnected: the client did not wait for it.
         """
 
-    def initialized(self) -> None:
-        """A watch's initial events are out: from here on it costs no more than its events."""
+    def release(self) -> None:
+        """Give back the room it takes: what is left to do is to wait for a reader or for events.
+        A second call does nothing."""
 
     def leave(self) -> None:
-        """Give back what it holds, or stop waiting. Must be called once, whatever happens."""
+        """It has ended: give back what it still holds, or stop waiting."""
 
 
 class FlowControl(Protocol):
@@ -78,12 +79,14 @@ class FlowControl(Protocol):
 class _Uncounted:
     """The admission of what is not limited."""
 
+    __slots__ = ()
+
     waits = False
 
     async def wait(self) -> None:
         """There is nothing to wait for."""
 
-    def initialized(self) -> None:
+    def release(self) -> None:
         """Nothing is held."""
 
     def leave(self) -> None:
@@ -101,8 +104,6 @@ class InFlight:
         self.limit_mutating = limit_mutating
         self.reading = 0
         self.mutating = 0
-        self._read = _Counted(self, mutating=False)
-        self._write = _Counted(self, mutating=True)
 
     def __repr__(self) -> str:
         return (
@@ -122,25 +123,31 @@ class InFlight:
             if 0 < self.limit_reading <= self.reading and MASTERS not in request.user.groups:
                 raise _refusal(1)
             self.reading += 1
-            return self._read
+            return _Counted(self, 1)
         if 0 < self.limit_mutating <= self.mutating and MASTERS not in request.user.groups:
             raise _refusal(1)
         self.mutating += 1
-        return self._write
+        return _Counted(self, 2)
 
 
 class _Counted(_Uncounted):
-    """The admission of all requests of a kind: they only differ in number."""
+    """A request that one of the counters counts: 1 is reading, 2 mutating, 0 none any more."""
 
-    def __init__(self, counters: InFlight, *, mutating: bool) -> None:
+    __slots__ = ("_counter", "_counters")
+
+    def __init__(self, counters: InFlight, counter: int) -> None:
         self._counters = counters
-        self._mutating = mutating
+        self._counter = counter
+
+    def release(self) -> None:
+        if self._counter == 1:
+            self._counters.reading -= 1
+        elif self._counter == 2:
+            self._counters.mutating -= 1
+        self._counter = 0
 
     def leave(self) -> None:
-        if self._mutating:
-            self._counters.mutating -= 1
-        else:
-            self._counters.reading -= 1
+        self.release()
 
 
 class PriorityAndFairness:
@@ -218,13 +225,19 @@ class _Admitted:
                 writer.on_disconnect(None)
         self._begin()
 
-    def initialized(self) -> None:
+    def release(self) -> None:
         self._ticket.leave()
-        self._uncount()
+        if self._counted == 1:
+            self._control.reading -= 1
+        elif self._counted == 2:
+            self._control.mutating -= 1
+        self._counted = 0
 
     def leave(self) -> None:
-        self._ticket.leave()
-        self._uncount()
+        if self._counted:
+            self.release()
+        elif self.waits:
+            self._ticket.leave()  # it was granted nothing, or did not live to know
         if self._watch is not None:
             self._control.estimator.watches.closed(self._watch)
             self._watch = None
@@ -239,13 +252,6 @@ class _Admitted:
         else:
             self._counted = 2
             self._control.mutating += 1
-
-    def _uncount(self) -> None:
-        if self._counted == 1:
-            self._control.reading -= 1
-        elif self._counted == 2:
-            self._control.mutating -= 1
-        self._counted = 0
 
 
 def too_many(level: PriorityLevel) -> TooManyRequests:
