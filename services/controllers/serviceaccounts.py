@@ -19,7 +19,7 @@ class ServiceAccountController:
     def __init__(self, context: ControllerContext) -> None:
         self._client = context.client
         self._queue = WorkQueue("serviceaccount")
-        self._accounts = context.informer(SERVICE_ACCOUNTS, field_selector=f"metadata.name={NAME}")
+        self._accounts = context.informer(SERVICE_ACCOUNTS)
         self._namespaces = context.informer(NAMESPACES)
         self._accounts.add_handler(self._account_changed)
         self._namespaces.add_handler(self._namespace_changed)
@@ -30,7 +30,7 @@ class ServiceAccountController:
         await run_workers(self._queue, self._reconcile, workers=WORKERS)
 
     def _account_changed(self, *, old: Object | None, new: Object | None) -> None:
-        if old is not None and new is None:
+        if old is not None and new is None and old["metadata"]["name"] == NAME:
             self._queue.add(old["metadata"]["namespace"])
 
     def _namespace_changed(self, *, old: Object | None, new: Object | None) -> None:
