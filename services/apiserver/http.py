@@ -18,6 +18,7 @@ import httptools
 import orjson
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from services.apiserver.authentication.handshake import peer_of_connection
 from services.apiserver.authentication.peer import PEER, Peer
@@ -40,6 +41,14 @@ STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
     for status in http.HTTPStatus
 }
+
+
+class ConnectionsState(ServerState):
+    """What all connections of one server share."""
+
+    draining = False
+    """Set when the server is about to stop: each answer is then the last on its connection, so
+    that clients go elsewhere between two requests, and not in the middle of one."""
 
 
 class StreamWriter:
@@ -144,6 +153,7 @@ class ApiProtocol(HttpToolsProtocol):
     while a pipelining client's requests wait in `pipeline`.
     """
 
+    server_state: ConnectionsState
     _header_bytes = 0
     _active: OneWriteCycle | None = None
     _in_head = True
@@ -292,7 +302,9 @@ class ApiProtocol(HttpToolsProtocol):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            keep_alive=version != "1.0"
+            and parser.should_keep_alive()
+            and not self.server_state.draining,
             on_response=self.on_response_complete,
         )
         extensions: dict[str, Any] = {WRITER: StreamWriter(cycle)}

@@ -46,7 +46,7 @@ from services.apiserver.handlers.reviews import Reviews
 from services.apiserver.handlers.watch import WatchLimits
 from services.apiserver.handlers.writes import WriteFlow
 from services.apiserver.health import CheckHealth, HealthChecks, always
-from services.apiserver.http import ApiProtocol
+from services.apiserver.http import ApiProtocol, ConnectionsState
 from services.apiserver.identitylease import IdentityLease
 from services.apiserver.kinds.catalog import StrategyNeeds, conversions, strategies
 from services.apiserver.kinds.service_allocation import ServiceAllocators
@@ -441,6 +441,7 @@ class HttpServer(uvicorn.Server):
             timeout_graceful_shutdown=int(options.request_timeout_s),
         )
         super().__init__(config)
+        self.server_state: ConnectionsState = ConnectionsState()
         self._before_shutdown = before_shutdown
         config.load()
         if authorities:
@@ -453,6 +454,7 @@ class HttpServer(uvicorn.Server):
         trust(self.config.ssl, authorities)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.server_state.draining = True
         await self._before_shutdown()
         await super().shutdown(sockets)
 

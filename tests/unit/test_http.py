@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 import uvicorn
-from uvicorn.server import ServerState
 
 from services.apiserver import http
-from services.apiserver.http import WRITER, ApiProtocol
+from services.apiserver.http import WRITER, ApiProtocol, ConnectionsState
 from services.apiserver.request import Receive, Scope, Send
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -72,8 +71,9 @@ class Connection:
 class Served:
     """A listening server."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, state: ConnectionsState) -> None:
         self._port = port
+        self.state = state
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Connection]:
@@ -94,14 +94,14 @@ class Served:
 async def serving(app: App) -> AsyncIterator[Served]:
     config = uvicorn.Config(app, http=ApiProtocol, ws="none", lifespan="off", log_config=None)
     config.load()
-    state = ServerState()
+    state = ConnectionsState()
 
     def protocol() -> ApiProtocol:
         return ApiProtocol(config=config, server_state=state, app_state={})
 
     server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
     async with server:
-        yield Served(server.sockets[0].getsockname()[1])
+        yield Served(server.sockets[0].getsockname()[1], state)
         for connection in list(state.connections):
             connection.transport.abort()
         for task in list(state.tasks):
@@ -541,3 +541,17 @@ def test_a_closed_connection_leaves_nothing_to_the_garbage_collector() -> None:
         asyncio.run(play())
     finally:
         gc.enable()
+
+
+def test_a_server_about_to_stop_ends_each_connection_after_its_next_answer() -> None:
+    async def scenario(served: Served) -> None:
+        async with served.connect() as connection:
+            connection.send(GET)
+            assert "connection" not in (await connection.answer())[1]
+            served.state.draining = True
+            connection.send(GET)
+            status, headers, _ = await connection.answer()
+            assert (status, headers["connection"]) == (200, "close")
+            assert await connection.rest() == b""
+
+    run(echo, scenario)
