@@ -30,7 +30,7 @@ GROUP = "system:bootstrappers"
 TOKEN = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
 EXTRA_GROUP = re.compile(r"system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]")
 # RFC 3339 as Go reads it: a zone is needed, a fraction may be of any length.
-TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:[.,]\d+)?(Z|[+-]\d\d:\d\d)")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def _utc_now() -> datetime.datetime:
@@ -97,10 +97,9 @@ class BootstrapTokens:
     def _has_expired(self, expiration: str) -> bool:
         if not expiration:
             return False
-        match = TIME.fullmatch(expiration)
+        if not TIME.fullmatch(expiration):
+            return True  # what can't be read has passed
         try:
-            end = datetime.datetime.fromisoformat(match[1] + match[2]) if match else None
+            return datetime.datetime.fromisoformat(expiration) <= self._now()
         except ValueError:
-            end = None
-        # What can't be read has passed.
-        return end is None or end <= self._now()
+            return True

@@ -93,7 +93,19 @@ def intersection(ours: tuple[str, ...], asked: tuple[str, ...]) -> tuple[str, ..
     return tuple(one for one in ours if one in asked)
 
 
+class AllBad(Unauthorized):
+    """Several authenticators found the credentials bad, each for a reason of its own."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__(reasons[0] if len(reasons) == 1 else f"[{', '.join(reasons)}]")
+        self.reasons = tuple(reasons)
+
+
 def aggregate(errors: Sequence[Unauthorized]) -> Unauthorized:
-    """Return several errors as one, told as Go's aggregates are."""
-    messages = list(dict.fromkeys(error.message for error in errors))
-    return Unauthorized(messages[0] if len(messages) == 1 else f"[{', '.join(messages)}]")
+    """Return several errors as one, told as Go's aggregates are: each reason once, in a row."""
+    reasons: dict[str, None] = {}
+    for error in errors:
+        reasons.update(
+            dict.fromkeys(error.reasons if isinstance(error, AllBad) else (error.message,))
+        )
+    return AllBad(tuple(reasons))

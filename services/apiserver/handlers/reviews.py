@@ -11,6 +11,7 @@ from typing import Any
 
 from services.apiserver.authentication import TokenAuthenticator
 from services.apiserver.authentication.bearer import INVALID_TOKEN
+from services.apiserver.authentication.union import aggregate
 from services.apiserver.authorization import (
     Authorizer,
     Decision,
@@ -165,7 +166,8 @@ class Reviews:
             found = await self._tokens.authenticate_token(token, audiences)
             error = "" if found else INVALID_TOKEN
         except Unauthorized as bad:
-            found, error = None, bad.message
+            # kube-apiserver first asks whether it is its own token, and tells that, too.
+            found, error = None, aggregate((Unauthorized(INVALID_TOKEN), bad)).message
         if found is None:
             status.pop("authenticated", None)
             status.update(user={}, error=error)
