@@ -46,20 +46,15 @@ class Violation:
         return f"{self.promise}: {self.text}"
 
 
-def check(
-    history: History, *, compacted: int = 0, kept_revisions: int = KEPT_REVISIONS
-) -> tuple[Violation, ...]:
-    """Return everything in the history that breaks a promise.
-
-    `compacted`: the revision up to which the store had forgotten its history at the end.
-    """
+def check(history: History, *, kept_revisions: int = KEPT_REVISIONS) -> tuple[Violation, ...]:
+    """Return everything in the history that breaks a promise."""
     reference = build(history)
     found: Mapping[str, Iterable[str]] = {
         "writes": (*reference.mistakes, *writes(reference)),
         "gets": gets(history, reference),
         "listings": listings(history, reference),
         "watches": watches(history, reference),
-        "gone": gone(history, compacted, kept_revisions),
+        "gone": gone(history, kept_revisions),
         "replicas": replicas(history),
     }
     return tuple(Violation(promise, text) for promise, texts in found.items() for text in texts)
@@ -89,10 +84,11 @@ class Acknowledged:
 
 
 def gets(history: History, reference: Reference) -> Iterator[str]:
+    # Absent before its first change: a state like any other.
+    absent = Change(0, "", "", "", None)
+    states_of = {name: (absent, *chain) for name, chain in reference.by_name.items()}
     for get in history.gets:
-        chain = reference.by_name.get(get.name, ())
-        # Absent before its first change: a state like any other.
-        states = (Change(0, get.name, "", "", None), *chain)
+        states = states_of.get(get.name, (absent,))
         fitting = [i for i, state in enumerate(states) if get.revision == _visible(state)]
         possible = [i for i in fitting if not _predates(states[i], get)]
         if not fitting:
@@ -228,8 +224,12 @@ def events(
             yield kind, change.revision
 
 
-def gone(history: History, compacted: int, kept_revisions: int) -> Iterator[str]:
+def gone(history: History, kept_revisions: int) -> Iterator[str]:
+    times = [time for time, _ in history.compactions]
     for one in history.gone:
+        # As the store was when it was asked next: what it had forgotten by then.
+        known = history.compactions[bisect_right(times, one.at) :] or history.compactions[-1:]
+        compacted = known[0][1] if known else 0
         if one.asked >= compacted and one.newest - one.asked <= kept_revisions:
             yield (
                 f"{one.what} from {one.asked} at {one.at:.3f}, though the newest was {one.newest}"

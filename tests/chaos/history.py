@@ -207,6 +207,8 @@ class History:
     seen_deleted: dict[int, Seen] = field(default_factory=dict)
     """Apart from `seen`: to a selector, an object that leaves it is DELETED too."""
     contradictions: list[str] = field(default_factory=list)
+    compactions: list[tuple[float, int]] = field(default_factory=list)
+    """Up to which revision the store had forgotten its history when it was asked, in time."""
     failures: Counter[str] = field(default_factory=Counter)
     """Requests without a useful answer, by what came instead."""
     newest: int = 0

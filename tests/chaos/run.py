@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import uvloop
 
-from shared.storage import Compacted, Revision, Storage
+from shared.storage import Compacted, Revision, Storage, StorageError
 from tests.chaos import checker
 from tests.chaos.client import Connection
 from tests.chaos.faults import Faults
@@ -37,6 +38,7 @@ from tests.chaos.workload import (
 )
 
 HEAL_S = 60.0
+COMPACTION_POLL_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ async def chaos(system: RunningSystem, *, seconds: float, seed: int, load: Load)
         for number in range(load.readers):
             tasks.create_task(reader(world.client(f"reader-{number}"), stop))
         tasks.create_task(same_everywhere(world.client("comparer"), stop))
+        tasks.create_task(note_compactions(system, history, stop))
         harm = tasks.create_task(Faults(system, history, seed).run(stop_faults))
         await asyncio.sleep(seconds)
         stop_faults.set()
@@ -83,11 +86,22 @@ async def chaos(system: RunningSystem, *, seconds: float, seed: int, load: Load)
     storage = await system.open_etcd()
     try:
         history.listings.append(await stored(storage))
-        compacted = await oldest_revision(storage)
+        history.compactions.append((now(), await compacted_revision(storage)))
     finally:
         await storage.aclose()
-    violations = checker.check(history, compacted=compacted)
-    return Result(history.counts(), violations, _longest_pause(history))
+    return Result(history.counts(), checker.check(history), _longest_pause(history))
+
+
+async def note_compactions(system: RunningSystem, history: History, stop: asyncio.Event) -> None:
+    """Ask etcd itself now and then what it has forgotten."""
+    storage = await system.open_etcd()
+    try:
+        while not stop.is_set():
+            with contextlib.suppress(StorageError):
+                history.compactions.append((now(), await compacted_revision(storage)))
+            await asyncio.sleep(COMPACTION_POLL_S)
+    finally:
+        await storage.aclose()
 
 
 async def healed(system: RunningSystem) -> None:
@@ -127,7 +141,7 @@ async def stored(storage: Storage) -> Listing:
     )
 
 
-async def oldest_revision(storage: Storage) -> int:
+async def compacted_revision(storage: Storage) -> int:
     """Return up to which revision the store has forgotten its history."""
     try:
         await storage.get(b"/", revision=Revision(1))
@@ -143,7 +157,9 @@ def _longest_pause(history: History) -> float:
 
 async def _run(arguments: argparse.Namespace, data_dir: Path) -> Result:
     shape: AbstractAsyncContextManager[RunningSystem] = SHAPES[arguments.shape](
-        data_dir, arguments.replicas
+        data_dir,
+        arguments.replicas,
+        f"--etcd-compaction-interval={arguments.etcd_compaction_interval}",
     )
     load = Load(writes_per_s=arguments.writes, reads_per_s=arguments.reads)
     async with shape as system:
@@ -162,6 +178,7 @@ def main() -> int:
     add("--writes", type=float, default=60.0, help="a second, of all writers")
     add("--reads", type=float, default=20.0, help="a second, of all readers")
     add("--shape", choices=SHAPES, default="relayed")
+    add("--etcd-compaction-interval", default="5m", help="how long the store keeps its history")
     add("--data-dir", type=Path, help="keeps logs and data there; must be empty")
     add("--report", type=Path, help="writes what was counted there as JSON")
     arguments = parser.parse_args()

@@ -205,7 +205,9 @@ def missing_programs(*names: str) -> list[str]:
 
 
 @asynccontextmanager
-async def plain_replicas(data_dir: Path, replicas: int = 3) -> AsyncIterator[RunningSystem]:
+async def plain_replicas(
+    data_dir: Path, replicas: int = 3, *flags: str
+) -> AsyncIterator[RunningSystem]:
     """Run API servers that each follow one etcd themselves, behind a relay as load balancer."""
     async with AsyncExitStack() as stack:
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
@@ -218,6 +220,7 @@ async def plain_replicas(data_dir: Path, replicas: int = 3) -> AsyncIterator[Run
             command = [
                 *(*KUBEFAN, "apiserver", f"--data-dir={data_dir}", f"--secure-port={port}"),
                 *("--bind-address=127.0.0.1", f"--etcd-servers=http://127.0.0.1:{link.port}"),
+                *flags,
             ]
             log = data_dir / f"{name}.log"
             server = Kept("apiserver", name, command, port=port, log=log)
@@ -241,26 +244,30 @@ async def plain_replicas(data_dir: Path, replicas: int = 3) -> AsyncIterator[Run
 
 
 @asynccontextmanager
-async def whole_system(data_dir: Path, replicas: int = 3) -> AsyncIterator[RunningSystem]:
-    """Run `kubefan up` with all that belongs to it."""
+async def whole_system(
+    data_dir: Path, replicas: int = 3, *flags: str
+) -> AsyncIterator[RunningSystem]:
+    """Run `kubefan up` with all that belongs to it; `flags` are the API server's."""
     async with AsyncExitStack() as stack:
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        await _up(stack, tasks, data_dir, replicas)
+        await _up(stack, tasks, data_dir, replicas, *flags)
         yield _supervised(data_dir, links={}, kept=())
 
 
 @asynccontextmanager
-async def relayed_system(data_dir: Path, replicas: int = 3) -> AsyncIterator[RunningSystem]:
+async def relayed_system(
+    data_dir: Path, replicas: int = 3, *flags: str
+) -> AsyncIterator[RunningSystem]:
     """Run `kubefan up` with an etcd and a Redis that it reaches through relays."""
     async with AsyncExitStack() as stack:
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         etcd, etcd_link = await _etcd(stack, tasks, data_dir)
         redis, redis_link = await _redis(stack, tasks, data_dir)
-        flags = (
+        links = (
             f"--etcd-servers=http://127.0.0.1:{etcd_link.port}",
             f"--event-log-url=redis://127.0.0.1:{redis_link.port}",
         )
-        await _up(stack, tasks, data_dir, replicas, *flags)
+        await _up(stack, tasks, data_dir, replicas, *links, *flags)
         system = _supervised(
             data_dir, links={"etcd": etcd_link, "redis": redis_link}, kept=(etcd, redis)
         )

@@ -243,8 +243,16 @@ def test_a_spoilt_history_is_caught(
 
 def test_410_is_right_where_the_store_has_forgotten() -> None:
     history = good()
+    history.compactions = [(4, 0), (6, 13)]
     history.gone.append(Gone("watch", 12, 16, 5))
-    assert check(history, compacted=13) == ()
+    assert check(history) == ()
+
+
+def test_410_is_wrong_before_the_store_has_forgotten() -> None:
+    history = good()
+    history.compactions = [(4, 0), (6, 10), (60, 13)]
+    history.gone.append(Gone("watch", 12, 16, 5))
+    assert [one.promise for one in check(history)] == ["gone"]
 
 
 def test_410_is_right_where_the_client_was_away_for_longer_than_the_window() -> None:

@@ -269,7 +269,8 @@ class Watcher:
                 self._client.recorder.fail(f"watch: {type(error).__name__}")
                 gone = False
                 # A streamed list may have been whole before the stream broke.
-                segment = segment or self._unfinished
+                if segment is None:
+                    segment = self._unfinished
             if gone:
                 return
             if segment is not None:
