@@ -162,6 +162,20 @@ def test_a_replica_that_hangs_is_left(replicas: system.Server, kubectl: Kubectl)
         replicas.send("apiserver-1", signal.SIGCONT)
 
 
+def test_without_etcd_what_the_caches_hold_is_still_served(
+    replicas: system.Server, kubectl: Kubectl
+) -> None:
+    kubectl.create(configmap("cached"))
+    path = "/api/v1/namespaces/default/configmaps/cached?resourceVersion=0"
+    replicas.send("etcd", signal.SIGSTOP)
+    try:
+        time.sleep(6)  # for the balancer to have its opinion
+        assert '"name":"cached"' in kubectl("get", "--raw", path)
+    finally:
+        replicas.send("etcd", signal.SIGCONT)
+    wait_served(kubectl)
+
+
 def test_a_client_that_waits_does_not_notice_a_rolling_restart(
     replicas: system.Server, kubectl: Kubectl
 ) -> None:
