@@ -26,7 +26,7 @@ from shared import kubeconfig
 from shared.certificates import authority, secret, write_private
 
 WATCHFANOUTS = 2
-LEASE_DURATION = "3s"
+LEASE_DURATION = "2s"
 """How long a watchfanout that died stays the leader."""
 SHUTDOWN_DELAY = f"{2 * balancer.CHECK_INTERVAL_S:.0f}s"
 """How long an API server that is to stop still takes connections: the balancer needs one
