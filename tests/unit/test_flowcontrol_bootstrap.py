@@ -23,3 +23,26 @@ def test_every_flow_schema_names_a_level_that_is_there() -> None:
     }
     levels = {obj["metadata"]["name"] for resource, obj in OBJECTS if resource != "flowschemas"}
     assert named == levels
+
+
+def test_the_default_schemas_in_the_order_in_which_they_are_asked() -> None:
+    schemas = [
+        (obj["spec"]["matchingPrecedence"], obj["metadata"]["name"])
+        for resource, obj in OBJECTS
+        if resource == "flowschemas"
+    ]
+    assert sorted(schemas) == [
+        (1, "exempt"),
+        (2, "probes"),
+        (100, "system-leader-election"),
+        (150, "endpoint-controller"),
+        (200, "workload-leader-election"),
+        (400, "system-node-high"),
+        (500, "system-nodes"),
+        (800, "kube-controller-manager"),
+        (800, "kube-scheduler"),
+        (900, "kube-system-service-accounts"),
+        (9000, "service-accounts"),
+        (9900, "global-default"),
+        (10000, "catch-all"),
+    ]
