@@ -93,6 +93,12 @@ class AccountsWorld:
         else:
             await self.storage.update(key, value, expected=current.revision)
 
+    async def stored(self, resource: str, name: str, *, namespace: str = "ns") -> dict[str, Any]:
+        store = self._store(resource)
+        current = await store.live(store.key(namespace, name))
+        assert current is not None
+        return store.decode(current.body)
+
     async def delete(self, resource: str, name: str, *, namespace: str = "ns") -> None:
         key = self._store(resource).key(namespace, name)
         current = await self.storage.get(key)

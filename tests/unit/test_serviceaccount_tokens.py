@@ -436,6 +436,21 @@ def test_a_token_out_of_a_secret_is_its_accounts(tmp_path: Path) -> None:
     run(tmp_path, story)
 
 
+def test_the_day_of_its_last_use_is_noted_on_a_secret(tmp_path: Path) -> None:
+    async def story(world: AccountsWorld) -> None:
+        await keep(world, legacy())
+        revisions = []
+        for later_s, day in ((0, "2027-01-15"), (60, "2027-01-15"), (86400, "2027-01-16")):
+            world.now = NOW + later_s
+            assert await world.whose(legacy())
+            labels = (await world.stored("secrets", "robot-token"))["metadata"]["labels"]
+            assert labels == {"kubernetes.io/legacy-token-last-used": day}
+            revisions.append(await world.storage.current_revision())
+        assert revisions[0] == revisions[1] < revisions[2]
+
+    run(tmp_path, story)
+
+
 def test_a_secret_that_holds_another_token_makes_the_older_one_bad(tmp_path: Path) -> None:
     async def story(world: AccountsWorld) -> None:
         older, newer = legacy(EC_KEY), legacy(EC_KEY)

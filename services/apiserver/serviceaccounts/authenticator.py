@@ -59,13 +59,13 @@ class ServiceAccountTokens:
         return Authenticated(signed.user, common)
 
     async def _check_objects(self, signed: SignedToken, token: str, now: float) -> None:
-        if signed.proof is not None and signed.proof.holds():
+        if signed.proof is not None and signed.proof.holds(now):
             return
         signed.proof = None
         if not signed.claims.legacy:
             proof = await self._objects.check(signed.claims, now)
         elif self._lookup:
-            proof = await self._objects.check_legacy(signed.claims, token)
+            proof = await self._objects.check_legacy(signed.claims, token, now)
         else:
             return
         if proof.lasting:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import math
 from dataclasses import dataclass, field
 
 from services.apiserver.errors import Unauthorized
@@ -15,6 +16,7 @@ from services.apiserver.registry.served import Registry
 from services.apiserver.registry.store import ResourceStore
 from services.apiserver.registry.strategy import Object
 from services.apiserver.serviceaccounts.claims import LEEWAY_S, Claims, Reference
+from services.apiserver.serviceaccounts.legacyuse import LegacyUse, end_of_day
 from services.apiserver.values.time import parse_time
 from shared.storage import Revision
 
@@ -30,8 +32,12 @@ class Proof:
     seen: list[tuple[ResourceStore, bytes, Revision]] = field(default_factory=list)
     lasting: bool = True
     """No object is about to go: then time alone would end the proof."""
+    until: float = math.inf
+    """Seconds since the epoch."""
 
-    def holds(self) -> bool:
+    def holds(self, now: float) -> bool:
+        if now >= self.until:
+            return False
         for store, key, revision in self.seen:
             present = store.cache.get(key)
             if present is None or present.revision != revision:
@@ -45,6 +51,7 @@ class BoundObjects:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._legacy_use = LegacyUse(registry)
 
     async def check(self, claims: Claims, now: float) -> Proof:
         """Compare what the claims name with what is there.
@@ -72,7 +79,7 @@ class BoundObjects:
             await self._bound(proof, "node", "", claims.node, now)
         return proof
 
-    async def check_legacy(self, claims: Claims, token: str) -> Proof:
+    async def check_legacy(self, claims: Claims, token: str, now: float) -> Proof:
         """The same for a token that lies in a Secret.
 
         Raises:
@@ -95,6 +102,8 @@ class BoundObjects:
             raise Unauthorized(
                 f"ServiceAccount UID ({_uid(found)}) does not match claim ({account.uid})"
             )
+        proof.until = end_of_day(now)
+        await self._legacy_use.note(secret, now)
         if secret["metadata"].get("labels", {}).get(INVALID_SINCE):
             raise Unauthorized(
                 f"the token in secret {space}/{claims.secret.name} for service account "

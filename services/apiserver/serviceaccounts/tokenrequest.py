@@ -33,6 +33,8 @@ DEFAULT_LIFETIME_S = 3600
 MIN_LIFETIME_S, MAX_LIFETIME_S = 600, 2**32
 POD_LIFETIME_S = 3607
 """What admission asks for in pods' volumes, and nobody else."""
+ISSUED = "authentication.kubernetes.io/issued-credential-id"
+"""The audit's annotation that leads from what a token did to who had it made."""
 EXTENDED_LIFETIME_S = 365 * 24 * 3600
 
 
@@ -128,6 +130,7 @@ class TokenRequests:
             )
             spec["expirationSeconds"] = longest
         claims = self._claims(spec, namespace, Reference(name, uid), bound, int(now))
+        request.audit.annotate(ISSUED, f"JTI={claims.token_id}")
         asked["status"] = {
             "token": self._key.sign(claims.payload(self._policy.issuer)),
             "expirationTimestamp": shifted(ctx.now, spec["expirationSeconds"]),
