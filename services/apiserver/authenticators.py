@@ -142,7 +142,7 @@ def authentication(
         authenticate=authenticate_by(
             requests[0] if len(requests) == 1 else RequestUnion(requests),
             _anonymous(given, configuration),
-            HeaderFilter([AUTHORIZATION.decode()], [STANDARD, user_headers]),
+            HeaderFilter(AUTHORIZATION, [STANDARD, user_headers]),
         ),
         tokens=tokens,
         client_authorities=client_authorities,

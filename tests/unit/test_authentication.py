@@ -71,7 +71,7 @@ def whose(
 
 def ask(asking: Request, tokens: TokenAuthenticator, anonymous: Anonymous | None) -> UserInfo:
     authenticate = authenticate_by(
-        BearerToken(tokens, HERE), anonymous, HeaderFilter(["authorization"], [STANDARD])
+        BearerToken(tokens, HERE), anonymous, HeaderFilter(b"authorization", [STANDARD])
     )
     return asyncio.run(authenticate(asking))  # type: ignore[arg-type]  # a coroutine
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from shared.flags import OptionsError
+
 log = logging.getLogger("kubefan.apiserver.authentication")
 
 POLL_S = 5.0
@@ -22,7 +24,7 @@ Identity = tuple[bytes, bytes]
 """Subject and public key in DER: a renewed certificate of an authority has the same."""
 
 
-class AuthoritiesError(ValueError):
+class AuthoritiesError(OptionsError):
     """A file of certificate authorities can't be used; the message says why."""
 
 
@@ -86,8 +88,7 @@ Windows = dict[Identity, list[tuple[float, float]]]
 
 def _read(path: Path) -> tuple[str, Windows]:
     try:
-        pem = path.read_text(encoding="utf-8", errors="replace")
-        certificates = x509.load_pem_x509_certificates(pem.encode())
+        certificates = x509.load_pem_x509_certificates(path.read_bytes())
     except (OSError, ValueError) as error:
         raise AuthoritiesError(f"{path}: {error}") from error
     windows: Windows = {}
@@ -99,7 +100,8 @@ def _read(path: Path) -> tuple[str, Windows]:
         # The last second still counts, as in Go.
         window = (one.not_valid_before_utc.timestamp(), one.not_valid_after_utc.timestamp() + 1)
         windows.setdefault(of, []).append(window)
-    return pem, windows
+    # Files have comments in all languages, TLS wants none.
+    return b"".join(one.public_bytes(Encoding.PEM) for one in certificates).decode(), windows
 
 
 def _state_of(path: Path) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from services.apiserver.authentication.authorities import Authorities
+from services.apiserver.authentication.authorities import Authorities, AuthoritiesError
 from services.apiserver.authentication.peer import Peer
 
 NO_CHECK_TIME = 0x200000
@@ -37,8 +37,14 @@ def trust(context: ssl.SSLContext, authorities: Authorities) -> None:
     """Let in who has a certificate of these, from the next handshake on.
 
     None is ever taken off: that is for the verification per request.
+
+    Raises:
+        AuthoritiesError: there is a certificate that TLS can't use.
     """
-    context.load_verify_locations(cadata=authorities.pem)
+    try:
+        context.load_verify_locations(cadata=authorities.pem)
+    except ssl.SSLError as error:
+        raise AuthoritiesError(f"{authorities!r}: {error}") from error
 
 
 def peer_of_connection(ssl_object: Any) -> Peer | None:

@@ -118,27 +118,50 @@ def _unescaped(key: str) -> str:
 
 
 class HeaderFilter:
-    """Takes off a request the headers that only authentication may see."""
+    """Takes off a request the credentials and the headers that only authentication may see."""
 
-    def __init__(self, names: Iterable[str], user_headers: Iterable[UserHeaders]) -> None:
+    def __init__(self, credentials: bytes, user_headers: Iterable[UserHeaders]) -> None:
         every = list(user_headers)
-        self._names = frozenset(
-            name.encode("latin-1")
-            for name in (
-                *names,
-                *(name for one in every for name in (*one.username, *one.uid, *one.group)),
-            )
+        names = {name for one in every for name in (*one.username, *one.uid, *one.group)}
+        self._credentials = credentials
+        self._names = frozenset(name.encode("latin-1") for name in names)
+        self._prefixes = tuple(
+            {prefix.encode("latin-1") for one in every for prefix in one.extra_prefixes}
         )
-        prefixes = {prefix.encode("latin-1") for one in every for prefix in one.extra_prefixes}
-        self._prefixes = tuple(prefixes)
+        self._markers = _markers((*self._names, *self._prefixes))
 
     def strip(self, request: Request) -> None:
         """Take them off; called for each request, so it costs next to nothing without them."""
-        headers, names, prefixes = request.headers, self._names, self._prefixes
-        gone = [name for name in headers if name in names or name.startswith(prefixes)]
-        if gone:
-            for name in gone:
+        headers = request.headers
+        value = headers.pop(self._credentials, None)
+        if value is not None:
+            every = request.scope["headers"]
+            if len(every) == len(headers) + 1:  # nothing is repeated
+                every.remove((self._credentials, value))
+            else:
+                self._keep_known(request)
+        present = b"\n".join(headers)
+        for marker in self._markers:
+            if marker in present:
+                self._strip_user_headers(request)
+                return
+
+    def _strip_user_headers(self, request: Request) -> None:
+        headers = request.headers
+        for name in [*headers]:
+            if name in self._names or name.startswith(self._prefixes):
                 del headers[name]
-            request.scope["headers"] = [
-                header for header in request.scope["headers"] if header[0] in headers
-            ]
+        self._keep_known(request)
+
+    @staticmethod
+    def _keep_known(request: Request) -> None:
+        headers = request.headers
+        request.scope["headers"] = [one for one in request.scope["headers"] if one[0] in headers]
+
+
+def _markers(names: Iterable[bytes]) -> tuple[bytes, ...]:
+    """Return a few texts of which each of the names has one in it: all usual ones have the same."""
+    names = set(names)
+    if all(name.startswith(b"x-remote-") for name in names):
+        return (b"x-remote-",)
+    return tuple(names)
