@@ -9,6 +9,7 @@ Source: kube-apiserver v1.36.2, pkg/kubeapiserver/authenticator/config.go (New).
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,13 +47,16 @@ from services.apiserver.authentication.webhook import WebhookTokenAuthenticator
 from services.apiserver.authentication.webhookcache import WebhookCache
 from services.apiserver.authorization import MASTERS
 from services.apiserver.options import ApiServerOptions, OptionsError
-from services.apiserver.options.authentication import AuthenticationOptions
 from services.apiserver.registry.strategy import Lookup
 from services.apiserver.request import Request
 from services.apiserver.requestinfo import UserInfo
 from services.apiserver.stages.authentication import authenticate_by
 from shared import kubeconfig
 from shared.kubeconfig import KubeconfigError
+
+log = logging.getLogger("kubefan.apiserver.authentication")
+
+ALWAYS_ALLOW = "AlwaysAllow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +145,7 @@ def authentication(
     return Authentication(
         authenticate=authenticate_by(
             requests[0] if len(requests) == 1 else RequestUnion(requests),
-            _anonymous(given, configuration),
+            _anonymous(options, configuration),
             HeaderFilter(AUTHORIZATION, [STANDARD, user_headers]),
         ),
         tokens=tokens,
@@ -207,10 +211,16 @@ def _webhook(options: ApiServerOptions) -> WebhookTokenAuthenticator | None:
 
 
 def _anonymous(
-    given: AuthenticationOptions, configuration: AuthenticationConfiguration
+    options: ApiServerOptions, configuration: AuthenticationConfiguration
 ) -> RequestAuthenticator | None:
     """Return what lets in those without credentials, None where nobody may come so."""
     said = configuration.anonymous
-    if said is None:
-        return Anonymous() if given.anonymous_auth else None
-    return Anonymous([one.path for one in said.conditions]) if said.enabled else None
+    if said is not None:
+        return Anonymous([one.path for one in said.conditions]) if said.enabled else None
+    if not options.authentication.anonymous_auth:
+        return None
+    if not options.authorization.config and ALWAYS_ALLOW in options.authorization.modes:
+        # Anybody would be allowed anything.
+        log.warning("no anonymous requests: --authorization-mode has AlwaysAllow")
+        return None
+    return Anonymous()

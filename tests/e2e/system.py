@@ -148,7 +148,9 @@ def _serving(command: str, data_dir: Path, *flags: str) -> Iterator[Server]:
     arguments = [f"--data-dir={data_dir}", f"--secure-port={port}", *flags]
     with _process([*KUBEFAN, command, *arguments], log) as process:
         server = Server(process, port, data_dir, log)
-        _wait(process, log, lambda: _answers(server.url, "/readyz"))
+        # Not everywhere may anybody ask.
+        token = data_dir / "certs" / "admin.token"
+        _wait(process, log, lambda: _answers(server.url, "/readyz", token))
         yield server
 
 
@@ -181,7 +183,7 @@ def _wait(process: subprocess.Popen[bytes], log: Path, ready: Callable[[], bool]
     raise DidNotStart(f"not ready after {START_TIMEOUT_S:.0f} s:\n{_tail(log)}")
 
 
-def _answers(url: str, path: str) -> bool:
+def _answers(url: str, path: str, token: Path | None = None) -> bool:
     scheme, _, address = url.partition("://")
     connection: http.client.HTTPConnection
     if scheme == "https":
@@ -190,8 +192,11 @@ def _answers(url: str, path: str) -> bool:
         connection = http.client.HTTPSConnection(address, timeout=5, context=context)
     else:
         connection = http.client.HTTPConnection(address, timeout=5)
+    headers = {}
+    if token is not None and token.exists():
+        headers["Authorization"] = f"Bearer {token.read_text().strip()}"
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=headers)
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False

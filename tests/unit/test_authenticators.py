@@ -138,6 +138,8 @@ def test_a_certificate_counts_for_nothing_where_none_is_asked_for(tmp_path: Path
     [
         ((), "", {"/", "/livez"}),
         (("--anonymous-auth=false",), "", set()),
+        (("--authorization-mode=AlwaysAllow",), "", set()),
+        (("--authorization-mode=AlwaysAllow", "--anonymous-auth=true"), "", set()),
         ((), CONFIGURATION, {"/", "/livez"}),
         (("--anonymous-auth=false",), CONFIGURATION, set()),
         ((), CONFIGURATION + "anonymous: {enabled: true}\n", {"/", "/livez"}),
