@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -73,10 +73,8 @@ class Batching:
     throttle_burst: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    event: bytes
-    arrived: asyncio.Future[bool] | None
+Buffered = tuple[bytes, asyncio.Future[bool] | None]
+"""An event, and who waits for it: the future tells whether it has arrived."""
 
 
 class BufferedBackend:
@@ -93,10 +91,12 @@ class BufferedBackend:
     ) -> None:
         self._destination = destination
         self._mode = mode
+        self._is_strict = mode == "blocking-strict"
+        self._always_waits = mode != "batch" and destination.waits_for_delivery
         self._batching = batching
         self._metrics = metrics
         self._limit_event_bytes = limit_event_bytes
-        self._buffer: deque[_Waiting] = deque()
+        self._buffer: deque[Buffered] = deque()
         self._size_bytes = 0
         self._stopping = False
         self._ended = False
@@ -114,42 +114,53 @@ class BufferedBackend:
 
     # -- requests --------------------------------------------------------------------
 
-    async def accept(self, event: RequestAudit) -> bool:
+    def accept(self, event: RequestAudit) -> Awaitable[bool] | None:
         """Take an event; see `Backend` and the modes above."""
-        encoded = self._within_limit(event)
-        if encoded is None:
-            return True
-        batching = self._batching
+        encoded = self._destination.encode(event, truncated=False)
+        limit = self._limit_event_bytes
+        if limit is not None and len(encoded) > limit:
+            shorter = self._truncated(event, limit)
+            if shorter is None:
+                return None
+            encoded = shorter
+        strict = self._is_strict and event.stage == REQUEST_RECEIVED
+        if self._ended or self._is_full():
+            return self._accept_when_there_is_room(encoded, strict=strict)
+        return self._put(encoded, strict)
+
+    def _put(self, encoded: bytes, strict: bool) -> Awaitable[bool] | None:
+        arrived: asyncio.Future[bool] | None = None
+        if strict or self._always_waits:
+            arrived = asyncio.get_running_loop().create_future()
+            self._whole.set()  # nobody shall wait for a batch to be whole
+        buffer = self._buffer
+        buffer.append((encoded, arrived))
+        self._size_bytes += len(encoded)
+        count = len(buffer)
+        if count == 1:
+            self._filled.set()
+        if count == self._batching.limit_batch:
+            self._whole.set()
+        if arrived is None or strict:
+            return arrived
+        return _whatever_comes_of(arrived)
+
+    async def _accept_when_there_is_room(self, encoded: bytes, *, strict: bool) -> bool:
         while self._ended or self._is_full():
             if self._mode == "batch" or self._ended:
                 self._metrics.errors["buffered"] += 1
-                return self._mode != "blocking-strict"
+                return not strict
             self._room.clear()
             await self._room.wait()
-        strict = self._mode == "blocking-strict" and event.stage == REQUEST_RECEIVED
-        waits = strict or (self._mode != "batch" and self._destination.waits_for_delivery)
-        arrived = asyncio.get_running_loop().create_future() if waits else None
-        buffer = self._buffer
-        buffer.append(_Waiting(encoded, arrived))
-        self._size_bytes += len(encoded)
-        if len(buffer) == 1:
-            self._filled.set()
-        if waits or len(buffer) >= batching.limit_batch:
-            self._whole.set()
-        if arrived is None:
-            return True
-        return await arrived or not strict
+        waiting = self._put(encoded, strict)
+        return True if waiting is None else await waiting
 
     def _is_full(self) -> bool:
         # One event always has room, whatever its size.
         return len(self._buffer) >= self._batching.limit_buffer or self._size_bytes > LIMIT_BYTES
 
-    def _within_limit(self, event: RequestAudit) -> bytes | None:
-        """Return the event as it goes out, without its objects if it is too large with them."""
-        encoded = self._destination.encode(event, truncated=False)
-        limit = self._limit_event_bytes
-        if limit is None or len(encoded) <= limit:
-            return encoded
+    def _truncated(self, event: RequestAudit, limit: int) -> bytes | None:
+        """Return the event without its objects; None if it is too large even so, and lost."""
         if event.level >= Level.REQUEST:
             encoded = self._destination.encode(event, truncated=True)
             if len(encoded) <= limit:
@@ -193,7 +204,7 @@ class BufferedBackend:
             return
         try:
             async with asyncio.timeout(LAST_CHANCE_S):
-                await self._destination.deliver([one.event for one in left])
+                await self._destination.deliver([encoded for encoded, _ in left])
         except (DeliveryError, TimeoutError):
             self._lose(left)
         else:
@@ -215,13 +226,13 @@ class BufferedBackend:
             except TimeoutError:
                 pass
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self) -> list[Buffered]:
         """Remove the next batch from the buffer."""
         buffer, batching = self._buffer, self._batching
-        batch: list[_Waiting] = []
+        batch: list[Buffered] = []
         size = 0
         while buffer and len(batch) < batching.limit_batch:
-            length = len(buffer[0].event)
+            length = len(buffer[0][0])
             if batch and size + length > batching.limit_batch_bytes:
                 break
             batch.append(buffer.popleft())
@@ -232,9 +243,9 @@ class BufferedBackend:
         self._room.set()
         return batch
 
-    async def _deliver(self, batch: list[_Waiting], sending: asyncio.Semaphore) -> None:
+    async def _deliver(self, batch: list[Buffered], sending: asyncio.Semaphore) -> None:
         try:
-            await self._destination.deliver([one.event for one in batch])
+            await self._destination.deliver([encoded for encoded, _ in batch])
         except DeliveryError as error:
             log.error(
                 "audit events are lost",
@@ -253,16 +264,21 @@ class BufferedBackend:
         finally:
             sending.release()
 
-    def _lose(self, batch: list[_Waiting]) -> None:
+    def _lose(self, batch: list[Buffered]) -> None:
         self._metrics.errors[self._destination.name] += len(batch)
         _tell(batch, False)
 
 
-def _tell(batch: list[_Waiting], arrived: bool) -> None:
+def _tell(batch: list[Buffered], arrived: bool) -> None:
     """Tell the requests that wait what has become of their events."""
-    for one in batch:
-        if one.arrived is not None and not one.arrived.done():
-            one.arrived.set_result(arrived)
+    for _, waiting in batch:
+        if waiting is not None and not waiting.done():
+            waiting.set_result(arrived)
+
+
+async def _whatever_comes_of(arrived: asyncio.Future[bool]) -> bool:
+    await arrived
+    return True
 
 
 class Throttle:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
 from services.apiserver.audit import objects
+from services.apiserver.audit.metrics import AuditMetrics
 from services.apiserver.audit.origin import origin_fields, shortened, source_addresses
 from services.apiserver.audit.recording import (
     NAME_OF_LEVEL,
@@ -99,10 +100,11 @@ NO_AUDIT = Audit()
 
 
 class Backend(Protocol):
-    async def accept(self, event: RequestAudit) -> bool:
-        """Take an event in its present state; wait as the backend's mode says.
+    def accept(self, event: RequestAudit) -> Awaitable[bool] | None:
+        """Take an event in its present state.
 
-        Returns False where it is lost and the mode says that this matters.
+        Returns what the request has to wait for, as the backend's mode says; it is false where
+        the event is lost and the mode says that this matters.
         """
         ...
 
@@ -113,27 +115,29 @@ class Recorder(Protocol):
     @property
     def backends(self) -> Sequence[Backend]: ...
 
+    @property
+    def metrics(self) -> AuditMetrics: ...
+
     def decide(self, user: UserInfo | None, info: RequestInfo) -> Recording: ...
-
-    def count_event(self) -> None: ...
-
-    def count_rejected(self) -> None: ...
 
 
 class RequestAudit(Audit):
     """Records one request. Until `received` or `unauthenticated` it only collects."""
 
     __slots__ = (
-        "_about",
         "_annotations",
+        "_authenticated_ns",
         "_code",
         "_collected",
         "_constraint",
-        "_encoded",
+        "_head",
         "_headers",
         "_impersonated",
         "_latencies",
+        "_line",
         "_long_running",
+        "_middle",
+        "_received",
         "_recorder",
         "_ref",
         "_request",
@@ -147,7 +151,6 @@ class RequestAudit(Audit):
         "received_ns",
         "recording",
         "stage",
-        "stage_ns",
     )
 
     enabled = True
@@ -156,16 +159,15 @@ class RequestAudit(Audit):
         self._recorder = recorder
         self._request = request
         self.received_ns = time.time_ns()
-        self.level = Level.NONE
+        self.level: int = Level.NONE
         self.stage = ""
-        self.stage_ns = 0
         self._started = False
         self._long_running = False
         self._user: UserInfo | None = None
         self._impersonated: UserInfo | None = None
         self._constraint = ""
         self._annotations: dict[str, str] = {}
-        self._latencies: dict[str, int] = {}
+        self._latencies: dict[str, int] | None = None
         self._ref: dict[str, str] | None = None
         self._request_object: bytes | None = None
         self._response_object: bytes | None = None
@@ -173,9 +175,11 @@ class RequestAudit(Audit):
         self._headers: objects.Headers = ()
         self._status: Object | None = None
         self._code = 0
+        self._authenticated_ns = 0
         self._response_started_ns = 0
-        self._about = b""
-        self._encoded: bytes | None = None
+        self._head = b""
+        self._middle = b""
+        self._line = b""
 
     # -- what is told ------------------------------------------------------------------
 
@@ -183,11 +187,13 @@ class RequestAudit(Audit):
         self._annotations.setdefault(key, value)
 
     def add_latency(self, layer: str, ns: int) -> None:
+        if self._latencies is None:
+            self._latencies = {}
         self._latencies[layer] = self._latencies.get(layer, 0) + ns
 
     async def received(self) -> None:
         request = self._request
-        self.add_latency("authentication", time.time_ns() - self.received_ns)
+        self._authenticated_ns = time.time_ns()
         self._user = request.user
         if not self._begin():
             return
@@ -195,7 +201,7 @@ class RequestAudit(Audit):
         self._long_running = is_long_running(info)
         if not await self._emit(REQUEST_RECEIVED):
             request.audit = NO_AUDIT
-            self._recorder.count_rejected()
+            self._recorder.metrics.rejected += 1
             raise InternalError(
                 f'Internal Server Error: "{request_uri(request)}": failed to store audit event'
             )
@@ -210,52 +216,49 @@ class RequestAudit(Audit):
         request = self._request
         info = request.info
         recording = self.recording = self._recorder.decide(self._user, info)
-        self.level = recording.level
-        if recording.level is Level.NONE:
+        level = self.level = recording.level
+        if not level:
             request.audit = NO_AUDIT
             return False
         self._started = True
         if info.is_resource_request:
-            self._ref = {
-                "resource": info.resource,
-                "namespace": info.namespace,
-                "name": info.name,
-                "apiGroup": info.group,
-                "apiVersion": info.version,
-                "subresource": info.subresource,
-            }
-        self._about = b'","requestURI":%b,"verb":%b,"user":%b' % (
-            orjson.dumps(request_uri(request)),
-            orjson.dumps(info.verb),
-            user_json(self._user),
-        )
+            self._ref = {}
+        self._head = b'%b%b,"stage":"' % (_HEADS[level], orjson.dumps(request.audit_id))
+        self._received = micro_time(self.received_ns)
         return True
 
     def impersonated(self, user: UserInfo, constraint: str) -> None:
         self._impersonated = user
         self._constraint = constraint
+        self._middle = b""
 
     def sent(self, obj: Object, decoded: Callable[[Object], Object] | None = None) -> None:
-        ref = self._ref
-        meta = obj.get("metadata")
-        if ref is not None and isinstance(meta, dict):
-            for field in ("namespace", "name", "uid", "resourceVersion"):
-                value = meta.get(field)
-                if value and not ref.get(field):
-                    ref[field] = value
-        if self.level >= Level.REQUEST:
+        if self._ref is not None:
+            self._name(obj.get("metadata"))
+        if self.level >= _REQUEST:
             self._request_object = objects.request_json(
                 obj if decoded is None else decoded(obj),
                 omit_managed_fields=self.recording.omit_managed_fields,
             )
 
+    def _name(self, meta: Any) -> None:
+        """Let the event name the object by what its metadata adds to the URL."""
+        info, ref = self._request.info, self._ref
+        assert ref is not None
+        if isinstance(meta, dict):
+            told = {"namespace": info.namespace, "name": info.name}
+            for field in ("namespace", "name", "uid", "resourceVersion"):
+                if meta.get(field) and not told.get(field):
+                    ref[field] = meta[field]
+                    self._middle = b""
+
     def patch(self, raw: bytes) -> None:
-        if self.level >= Level.REQUEST:
+        if self.level >= _REQUEST:
             self._request_object = objects.patch_json(raw)
 
     def failed(self, status: Object) -> None:
         self._status = status
-        if self.level >= Level.REQUEST_RESPONSE:
+        if self.level >= _REQUEST_RESPONSE:
             self._response_object = orjson.dumps(status)
 
     async def answering(self, response: AnyResponse) -> None:
@@ -265,13 +268,15 @@ class RequestAudit(Audit):
         if not self._started:
             return
         body: bytes | None = getattr(response, "body", None)
-        if body is not None:
-            if self._status is None:
-                self._status = objects.response_status(body, response.headers)
-            self._collected = [body]
-        elif self.level >= Level.REQUEST_RESPONSE and hasattr(response, "slices"):
-            self._collected = []
-            response.slices = self._copying(response.slices)
+        # A Status answers what changes something; that of an error is known.
+        if body is not None and self._status is None and self._request.method != "GET":
+            self._status = objects.response_status(body, response.headers)
+        if self.level >= _REQUEST_RESPONSE:
+            if body is not None:
+                self._collected = [body]
+            elif hasattr(response, "slices"):
+                self._collected = []
+                response.slices = self._copying(response.slices)
         if self._long_running:
             await self._emit(RESPONSE_STARTED)
 
@@ -303,9 +308,7 @@ class RequestAudit(Audit):
             self._status = {"status": "Success", "message": "Connection closed early"}
             if self._long_running:
                 await self._emit(RESPONSE_STARTED)
-        else:
-            self.add_latency("response-write", now - self._response_started_ns)
-        if self.level >= Level.REQUEST_RESPONSE and self._response_object is None:
+        if self.level >= _REQUEST_RESPONSE and self._response_object is None:
             self._take_response()
         if now - self.received_ns > SLOW_NS:
             self._annotate_latencies(now)
@@ -321,7 +324,10 @@ class RequestAudit(Audit):
             )
 
     def _annotate_latencies(self, now: int) -> None:
-        for layer, ns in self._latencies.items():
+        self.add_latency("authentication", self._authenticated_ns - self.received_ns)
+        if self._response_started_ns:
+            self.add_latency("response-write", now - self._response_started_ns)
+        for layer, ns in (self._latencies or {}).items():
             if ns:
                 self.annotate(LATENCY + layer, go_duration(ns))
         self.annotate(f"{LATENCY}total", go_duration(now - self.received_ns))
@@ -330,89 +336,90 @@ class RequestAudit(Audit):
         if stage in self.recording.omit_stages:
             return True
         self.stage = stage
-        self.stage_ns = self.received_ns if stage == REQUEST_RECEIVED else time.time_ns()
-        self._encoded = None
+        self._line = b""
         recorder = self._recorder
-        recorder.count_event()
+        recorder.metrics.events += 1
         stored = True
         for backend in recorder.backends:
-            stored = await backend.accept(self) and stored
+            waiting = backend.accept(self)
+            if waiting is not None:
+                stored = await waiting and stored
         return stored
 
     # -- how it is written -------------------------------------------------------------
 
-    def encoded(self) -> bytes:
-        """Return the event as JSON from its second field on, `"level":…}`; in a list it has
-        neither kind nor apiVersion."""
-        if self._encoded is None:
-            self._encoded = self._body(self._request_object, self._response_object)
-        return self._encoded
+    def line(self) -> bytes:
+        """Return the event as a line of JSON."""
+        if not self._line:
+            self._line = self._written(self._request_object, self._response_object)
+        return self._line
 
-    def truncated(self) -> bytes:
-        """Return the event like `encoded`, without the objects and with a mark of that."""
+    def truncated_line(self) -> bytes:
+        """Return the event like `line`, without the objects and with a mark of that."""
         self._annotations[TRUNCATED] = "true"
-        return self._body(None, None)
+        return self._written(None, None)
 
-    def _body(self, request_object: bytes | None, response_object: bytes | None) -> bytes:
-        request = self._request
-        headers = request.headers
-        client = request.scope.get("client")
-        parts = [
-            _HEADS[self.level],
-            orjson.dumps(request.audit_id),
-            b',"stage":"',
-            self.stage.encode(),
-            self._about,
-        ]
-        if self._impersonated is not None:
-            parts += (b',"impersonatedUser":', user_json(self._impersonated))
-            if self._constraint:
-                metadata = {"impersonationConstraint": self._constraint}
-                parts += (b',"authenticationMetadata":', orjson.dumps(metadata))
-        if b"x-forwarded-for" in headers or b"x-real-ip" in headers:
-            forwarded_for = _first(request, b"x-forwarded-for")
-            real_ip = _first(request, b"x-real-ip")
-        else:
-            forwarded_for = real_ip = None
-        parts.append(
-            origin_fields(
-                client[0] if client else "", forwarded_for, real_ip, request.header(b"user-agent")
-            )
-        )
-        if self._ref is not None:
-            parts += (b',"objectRef":', ref_json(self._ref))
-        if self._code:
-            parts += (b',"responseStatus":', self._status_json())
+    def _written(self, request_object: bytes | None, response_object: bytes | None) -> bytes:
+        sent = answered = b""
         if request_object is not None:
-            parts += (b',"requestObject":', request_object)
+            sent = b',"requestObject":' + request_object
         if response_object is not None:
-            parts += (b',"responseObject":', response_object)
-        parts += (
-            b',"requestReceivedTimestamp":"',
-            micro_time(self.received_ns),
-            b'","stageTimestamp":"',
-            micro_time(self.stage_ns),
-        )
+            answered = b',"responseObject":' + response_object
+        end = b'"}\n'
         if self._annotations:
-            parts += (
-                b'","annotations":',
-                orjson.dumps(self._annotations, option=orjson.OPT_SORT_KEYS),
-                b"}",
+            annotations = orjson.dumps(self._annotations, option=orjson.OPT_SORT_KEYS)
+            end = b'","annotations":%b}\n' % annotations
+        received = self._received
+        stage = self.stage
+        return b"".join(
+            (
+                self._head,
+                stage.encode(),
+                # What a request's events have in common is made once.
+                self._middle or self._make_middle(),
+                self._status_json() if self._code else b"",
+                sent,
+                answered,
+                b',"requestReceivedTimestamp":"',
+                received,
+                b'","stageTimestamp":"',
+                received if stage == REQUEST_RECEIVED else micro_time(time.time_ns()),
+                end,
             )
-        else:
-            parts.append(b'"}')
-        return b"".join(parts)
+        )
+
+    def _make_middle(self) -> bytes:
+        """Return the fields from requestURI to objectRef."""
+        request = self._request
+        info, headers = request.info, request.headers
+        proxied = b"x-forwarded-for" in headers or b"x-real-ip" in headers
+        client = request.scope.get("client")
+        self._middle = b'","requestURI":%b,"verb":"%b"%b%b' % (
+            orjson.dumps(request_uri(request)),
+            info.verb.encode(),
+            who(
+                self._user,
+                self._impersonated,
+                self._constraint,
+                client[0] if client else "",
+                _first(request, b"x-forwarded-for") if proxied else None,
+                _first(request, b"x-real-ip") if proxied else None,
+                headers.get(b"user-agent"),
+            ),
+            b"" if self._ref is None else ref_json(info, self._ref),
+        )
+        return self._middle
 
     def _status_json(self) -> bytes:
         status = self._status
         if status is None:
-            return b'{"metadata":{},"code":%d}' % self._code
+            return b',"responseStatus":{"metadata":{},"code":%d}' % self._code
         told: Object = {"metadata": {}}
         for field in ("status", "message", "reason", "details"):
             if status.get(field) or (field == "details" and field in status):
                 told[field] = status[field]
         told["code"] = self._code
-        return orjson.dumps(told)
+        return b',"responseStatus":' + orjson.dumps(told)
 
     def legacy_line(self) -> str:
         """Return the event in the one-line format of old."""
@@ -421,8 +428,8 @@ class RequestAudit(Audit):
         client = request.scope.get("client")
         addresses = source_addresses(
             client[0] if client else "",
-            _first(request, b"x-forwarded-for"),
-            _first(request, b"x-real-ip"),
+            (_first(request, b"x-forwarded-for") or b"").decode("latin-1"),
+            (_first(request, b"x-real-ip") or b"").decode("latin-1"),
         )
         name = user.name if user is not None else ""
         groups = quoted_list(user.groups) if user is not None and name and user.groups else "<none>"
@@ -436,7 +443,7 @@ class RequestAudit(Audit):
             "as": "<self>" if other is None else other.name,
             "asgroups": "<lookup>" if other is None else quoted_list(other.groups),
             "user-agent": shortened(request.header(b"user-agent") or ""),
-            "namespace": (self._ref or {}).get("namespace") or "<none>",
+            "namespace": request.info.namespace or (self._ref or {}).get("namespace") or "<none>",
             "uri": request_uri(request),
             "response": str(self._code) if self._code else "<deferred>",
         }
@@ -444,9 +451,13 @@ class RequestAudit(Audit):
         return f"{rfc3339_nano(self.received_ns)} AUDIT: {told}"
 
 
-_HEADS = {
-    level: b'"level":"%b","auditID":' % name.encode() for level, name in NAME_OF_LEVEL.items()
-}
+LINE_HEAD = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1",'
+"""What a list leaves out of its events."""
+_HEADS = tuple(
+    b'%b"level":"%b","auditID":' % (LINE_HEAD, NAME_OF_LEVEL[level].encode()) for level in Level
+)
+# Looking up members of an Enum costs more than all comparisons.
+_REQUEST, _REQUEST_RESPONSE = int(Level.REQUEST), int(Level.REQUEST_RESPONSE)
 
 
 def is_long_running(info: RequestInfo) -> bool:
@@ -463,7 +474,26 @@ def request_uri(request: Request) -> str:
     return (raw + b"?" + query if query else raw).decode("utf-8", "replace")
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
+def who(
+    user: UserInfo | None,
+    impersonated: UserInfo | None,
+    constraint: str,
+    peer: str,
+    forwarded_for: bytes | None,
+    real_ip: bytes | None,
+    user_agent: bytes | None,
+) -> bytes:
+    """Return the fields from user to userAgent; remembered, as a client has many requests."""
+    out = b',"user":' + user_json(user)
+    if impersonated is not None:
+        out += b',"impersonatedUser":' + user_json(impersonated)
+        if constraint:
+            metadata = {"impersonationConstraint": constraint}
+            out += b',"authenticationMetadata":' + orjson.dumps(metadata)
+    return out + origin_fields(peer, forwarded_for, real_ip, user_agent)
+
+
 def user_json(user: UserInfo | None) -> bytes:
     """Return a user as authentication.k8s.io/v1 UserInfo prints it."""
     if user is None:
@@ -477,20 +507,28 @@ def user_json(user: UserInfo | None) -> bytes:
     return orjson.dumps({key: one for key, one in value.items() if one})
 
 
-_REF_FIELDS = (
-    "resource",
-    "namespace",
-    "name",
-    "uid",
-    "apiGroup",
-    "apiVersion",
-    "resourceVersion",
-    "subresource",
-)
+def ref_json(info: RequestInfo, told: Mapping[str, str]) -> bytes:
+    """Return `,"objectRef":{…}`: what the URL names, else what the object sent has `told`."""
+    head, tail = _ref_ends(info.resource, info.group, info.version, info.subresource)
+    namespace = info.namespace or told.get("namespace")
+    name = info.name or told.get("name")
+    middle = b',"namespace":' + orjson.dumps(namespace) if namespace else b""
+    if name:
+        middle += b',"name":' + orjson.dumps(name)
+    for field in ("uid", "resourceVersion") if told else ():
+        if field in told:
+            middle += b',"%b":%b' % (field.encode(), orjson.dumps(told[field]))
+    return b"%b%b%b" % (head, middle, tail)
 
 
-def ref_json(ref: Mapping[str, str]) -> bytes:
-    return orjson.dumps({field: ref[field] for field in _REF_FIELDS if ref.get(field)})
+@lru_cache(maxsize=1024)
+def _ref_ends(resource: str, group: str, version: str, subresource: str) -> tuple[bytes, bytes]:
+    end = {"apiGroup": group, "apiVersion": version, "subresource": subresource}
+    tail = orjson.dumps({key: value for key, value in end.items() if value})
+    return (
+        b',"objectRef":{"resource":' + orjson.dumps(resource),
+        b"}" if tail == b"{}" else b"," + tail[1:],
+    )
 
 
 def quoted(text: str) -> str:
@@ -502,9 +540,9 @@ def quoted_list(texts: Sequence[str]) -> str:
     return ",".join(map(quoted, texts))
 
 
-def _first(request: Request, name: bytes) -> str | None:
+def _first(request: Request, name: bytes) -> bytes | None:
     """Return the first of a header's values."""
     for header, value in request.scope["headers"]:
         if header == name:
-            return str(value.decode("latin-1"))
+            return bytes(value)
     return None

@@ -33,7 +33,6 @@ MEGABYTE: Final = 2**20
 COMPRESSED: Final = ".gz"
 UNFINISHED: Final = ".tmp"
 STAMP: Final = "%Y-%m-%dT%H-%M-%S"
-LINE_HEAD: Final = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1",'
 
 Format = Literal["json", "legacy"]
 
@@ -67,8 +66,7 @@ class LogDestination:
     def encode(self, event: RequestAudit, *, truncated: bool) -> bytes:
         if self._format == "legacy":
             return event.legacy_line().encode() + b"\n"
-        body = event.truncated() if truncated else event.encoded()
-        return b"%b%b\n" % (LINE_HEAD, body)
+        return event.truncated_line() if truncated else event.line()
 
     async def deliver(self, batch: Sequence[bytes]) -> None:
         loop = asyncio.get_running_loop()

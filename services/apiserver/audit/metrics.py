@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from services.apiserver.audit.recording import NAME_OF_LEVEL, Level
-from services.apiserver.metrics import Metrics
+
+if TYPE_CHECKING:
+    from services.apiserver.metrics import Metrics
 
 
 class AuditMetrics:
@@ -18,7 +21,7 @@ class AuditMetrics:
         """Requests refused because their event could not be written."""
         self.errors: Counter[str] = Counter()
         """Events lost, by the part that lost them."""
-        self.levels: Counter[Level] = Counter()
+        self.levels = [0] * len(Level)
         """Requests by how much was recorded of them."""
 
     def show_in(self, metrics: Metrics) -> None:
@@ -40,7 +43,7 @@ class AuditMetrics:
             "apiserver_audit_level_total",
             "Counter of policy levels for audit events (1 per request).",
             "level",
-            lambda: {NAME_OF_LEVEL[level]: count for level, count in self.levels.items()},
+            lambda: {NAME_OF_LEVEL[level]: self.levels[level] for level in Level},
         )
         gauge(
             "apiserver_audit_requests_rejected_total",

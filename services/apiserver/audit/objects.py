@@ -13,6 +13,9 @@ from services.apiserver.codec import protobuf
 
 Headers = Sequence[tuple[bytes, bytes]]
 
+_PRETTY_STATUS = b'{\n  "kind": "Status"'
+_LIMIT_ENVELOPE = 32
+"""Bytes: the kind stands within them in protobuf."""
 _JSON = b"application/json"
 _PROTOBUF = b"application/vnd.kubernetes.protobuf"
 _YAML = b"application/yaml"
@@ -22,7 +25,7 @@ def request_json(obj: dict[str, Any], *, omit_managed_fields: bool) -> bytes:
     """Return an object that was sent, as decoded. `obj` stays as it is."""
     if omit_managed_fields:
         obj = without_managed_fields(obj)
-    return orjson.dumps(obj)
+    return orjson.dumps({"kind": obj.get("kind"), "apiVersion": obj.get("apiVersion"), **obj})
 
 
 def patch_json(raw: bytes) -> bytes:
@@ -53,7 +56,11 @@ def response_json(raw: bytes, headers: Headers, *, omit_managed_fields: bool) ->
 
 def response_status(raw: bytes, headers: Headers) -> dict[str, Any] | None:
     """Return the Status in the body of an answer, None for every other body."""
-    if not (raw.startswith(b'{"kind":"Status"') or b"Status" in raw[:32]):
+    if raw.startswith(b"{"):
+        # Also where it is printed for people.
+        if not (raw.startswith(b'{"kind":"Status"') or raw.startswith(_PRETTY_STATUS)):
+            return None
+    elif b"Status" not in raw[:_LIMIT_ENVELOPE] and not _media(headers)[0].startswith(_YAML):
         return None
     value = _decoded(raw, _media(headers)[0])
     return value if value is not None and value["kind"] == "Status" else None

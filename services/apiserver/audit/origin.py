@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from functools import lru_cache
 
 import orjson
 
@@ -11,20 +10,18 @@ LIMIT_USER_AGENT = 1024
 TRUNCATED = "...TRUNCATED"
 
 
-@lru_cache(maxsize=4096)
 def origin_fields(
-    peer: str, forwarded_for: str | None, real_ip: str | None, user_agent: str | None
+    peer: str, forwarded_for: bytes | None, real_ip: bytes | None, user_agent: bytes | None
 ) -> bytes:
-    """Return `,"sourceIPs":[…],"userAgent":"…"`, without what is empty.
-
-    Remembered, since a client's requests are all alike in this.
-    """
+    """Return `,"sourceIPs":[…],"userAgent":"…"`, without what is empty."""
     out = b""
-    addresses = source_addresses(peer, forwarded_for, real_ip)
+    addresses = source_addresses(
+        peer, (forwarded_for or b"").decode("latin-1"), (real_ip or b"").decode("latin-1")
+    )
     if addresses:
         out = b',"sourceIPs":' + orjson.dumps(addresses)
     if user_agent:
-        out += b',"userAgent":' + orjson.dumps(shortened(user_agent))
+        out += b',"userAgent":' + orjson.dumps(shortened(user_agent.decode("latin-1")))
     return out
 
 
@@ -34,14 +31,14 @@ def shortened(user_agent: str) -> str:
     return user_agent[:LIMIT_USER_AGENT] + TRUNCATED
 
 
-def source_addresses(peer: str, forwarded_for: str | None, real_ip: str | None) -> list[str]:
+def source_addresses(peer: str, forwarded_for: str, real_ip: str) -> list[str]:
     """Return the addresses on the way, the client's first; only the last can be trusted.
 
     X-Forwarded-For names the chain, X-Real-Ip adds its address unless it is in there, and the
     connection's own stands last. Source: apimachinery/pkg/util/net/http.go (SourceIPs).
     """
-    chain = [address for part in (forwarded_for or "").split(",") if (address := parsed(part))]
-    real = parsed(real_ip or "")
+    chain = [address for part in forwarded_for.split(",") if (address := parsed(part))]
+    real = parsed(real_ip)
     if real and real not in chain:
         chain.append(real)
     own = parsed(peer)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from services.apiserver.audit.backend import DeliveryError
-from services.apiserver.audit.event import RequestAudit
+from services.apiserver.audit.event import LINE_HEAD, RequestAudit
 from shared.kubeconfig import ClusterAccess
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ class WebhookDestination:
         self._session: ClientSession | None = None
 
     def encode(self, event: RequestAudit, *, truncated: bool) -> bytes:
-        return b"{" + (event.truncated() if truncated else event.encoded())
+        line = event.truncated_line() if truncated else event.line()
+        return b"{" + line[len(LINE_HEAD) : -1]
 
     async def deliver(self, batch: Sequence[bytes]) -> None:
         body = b"%b%b]}" % (LIST_HEAD, b",".join(batch))
