@@ -14,7 +14,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm6
 
 
 def version_info() -> Mapping[str, str]:
-    """Return version.Info. Clients read the Kubernetes version out of gitVersion (semver)."""
+    """Return version.Info: gitVersion is the Kubernetes release, gitCommit names this program."""
     own = _own_version()
     machine = platform.machine().lower()
     return {
@@ -24,7 +24,7 @@ def version_info() -> Mapping[str, str]:
         "emulationMinor": "36",
         "minCompatibilityMajor": "1",
         "minCompatibilityMinor": "35",
-        "gitVersion": f"{KUBERNETES_VERSION}+kubefan.{own}",
+        "gitVersion": KUBERNETES_VERSION,
         "gitCommit": f"kubefan-{own}",
         "gitTreeState": "",
         "buildDate": BUILD_DATE,
