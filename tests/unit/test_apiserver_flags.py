@@ -126,7 +126,7 @@ def test_the_embedded_store_and_etcd_exclude_each_other() -> None:
 
 
 @pytest.mark.parametrize(
-    "flag", ["encryption-provider-config", "audit-policy-file", "authorization-webhook-config-file"]
+    "flag", ["etcd-servers-overrides", "admission-control-config-file", "tracing-config-file"]
 )
 @pytest.mark.parametrize("separate", [True, False])
 def test_what_would_make_the_server_less_safe_if_ignored_is_refused(
