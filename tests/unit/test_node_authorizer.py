@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from services.apiserver.authorization import Decision
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.requestselectors import QuerySelectors
 from tests.unit.node_world import NodeWorld, node_user, on_node, pod
@@ -244,3 +246,46 @@ def test_the_reason_tells_what_is_missing() -> None:
     others = asks("get", "nodes", namespace="", name="n2")
     told = "node 'n1' cannot read 'n2', only its own Node object"
     assert world.decision(node_user("n1"), others).reason == told
+
+
+def test_many_pods_are_taken_in_without_holding_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.timeslice.SLICE_S", -1.0)  # every step is the last of its slice
+    world = NodeWorld(*(pod(f"p{n}", "n1", imagePullSecrets=[{"name": "s"}]) for n in range(50)))
+    others = 0
+
+    async def run() -> list[Decision]:
+        async def count() -> None:
+            nonlocal others
+            while True:
+                others += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count(), name="others")
+        asked = (world.authorizer.authorize(node_user("n1"), SECRET) for _ in range(3))
+        decisions = await asyncio.gather(*asked)
+        counting.cancel()
+        return decisions
+
+    assert all(decision.allowed for decision in asyncio.run(run()))
+    assert others >= 50
+
+
+def test_who_goes_away_while_pods_are_taken_in_leaves_the_rest_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shared.timeslice.SLICE_S", -1.0)
+    world = NodeWorld(*(pod(f"p{n}", "n1", imagePullSecrets=[{"name": "s"}]) for n in range(50)))
+
+    async def run() -> None:
+        asking = asyncio.create_task(world.graph.catch_up(), name="asking")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+
+    asyncio.run(run())
+    assert world.may("n1", SECRET)
+    for number in range(50):
+        assert world.may("n1", SECRET)
+        world.drop(pod(f"p{number}"))
+    assert not world.may("n1", SECRET)

@@ -7,12 +7,13 @@ about.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from services.apiserver.registry.strategy import Object
 from shared.objects import CachedObject
+from shared.timeslice import TimeSlice
 from shared.watchcache import Expired, ResourceCache
 
 
@@ -46,30 +47,46 @@ class Followed(Generic[Value]):
         self._values: dict[bytes, Value] = {}
         self._revision = -1
 
+    @property
+    def is_behind(self) -> bool:
+        return self._cache.revision != self._revision
+
     def catch_up(self) -> None:
+        """Take in all that the cache shows."""
+        if self.is_behind:
+            reached, changes = self._changes()
+            for key, item in changes:
+                self._put(key, item)
+            self._revision = reached
+
+    async def catch_up_in_slices(self, time_slice: TimeSlice) -> None:
+        """As catch_up, but others run in between; when cancelled, a later call begins anew."""
+        while self.is_behind:
+            reached, changes = self._changes()
+            for key, item in changes:
+                self._put(key, item)
+                if time_slice.is_over():
+                    await time_slice.give_way()
+            self._revision = reached
+
+    def _changes(self) -> tuple[int, Sequence[tuple[bytes, CachedObject | None]]]:
+        """Return what is to be taken in to reach a revision; None for an object that is gone."""
         cache = self._cache
-        if cache.revision == self._revision:
-            return
-        if self._revision < 0:
-            self._reload()
-        else:
+        if self._revision >= 0:
             try:
                 events = cache.events_since(self._revision)  # type: ignore[arg-type]
             except Expired:
-                self._reload()
+                pass
             else:
                 # Only the last event of an object counts.
                 last = {event.object.key: event for event in events}
-                for key, event in last.items():
-                    self._put(key, None if event.type == "DELETED" else event.object)
-        self._revision = cache.revision
-
-    def _reload(self) -> None:
-        cache = self._cache
-        for key in self._values.keys() - set(cache.keys):
-            self._put(key, None)
-        for item in cache.scan(cache.prefix):
-            self._put(item.key, item)
+                return cache.revision, [
+                    (key, None if event.type == "DELETED" else event.object)
+                    for key, event in last.items()
+                ]
+        gone = self._values.keys() - set(cache.keys)
+        present = [(item.key, item) for item in cache.scan(cache.prefix)]
+        return cache.revision, [*((key, None) for key in gone), *present]
 
     def _put(self, key: bytes, item: CachedObject | None) -> None:
         old = self._values.pop(key, None)

@@ -24,6 +24,20 @@ from services.apiserver.requestinfo import RequestInfo, UserInfo
 NODE_PREFIX = "system:node:"
 NODES = "system:nodes"
 LEASE_NAMESPACE = "kube-node-lease"
+IN_GRAPH = frozenset(
+    {
+        "configmaps",
+        "persistentvolumeclaims",
+        "persistentvolumes",
+        "pods",
+        "resourceclaims",
+        "resourceslices",
+        "secrets",
+        "serviceaccounts",
+        "volumeattachments",
+    }
+)
+"""The resources that are a node's by what refers to them."""
 OWN_OBJECT_VERBS = ("get", "create", "update", "patch", "delete")
 
 
@@ -48,6 +62,8 @@ class NodeAuthorizer:
         if not node:
             return Decision(False, f'unknown node for user "{user.name}"')
         if info.is_resource_request:
+            if info.resource in IN_GRAPH:
+                await self._graph.catch_up()
             match info.group, info.resource:
                 case "", "secrets" | "configmaps":
                     return self._read(node, info)

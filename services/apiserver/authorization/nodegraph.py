@@ -9,6 +9,7 @@ Source: kube-apiserver v1.36.2, plugin/pkg/auth/authorizer/node/graph.go, graph_
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from services.apiserver.authorization.podreferences import (
     volume_secrets,
 )
 from services.apiserver.registry.strategy import Object
+from shared.timeslice import TimeSlice
 
 Reference = tuple[str, str, str]
 """Resource, namespace ("" for none), name."""
@@ -45,7 +47,7 @@ class _Volume:
 
 
 class NodeGraph:
-    """Answers whether an object is needed on a node; up to date with the watch cache."""
+    """Answers whether an object is needed on a node."""
 
     def __init__(
         self, *, pods: Source, volumes: Source, attachments: Source, slices: Source
@@ -54,6 +56,7 @@ class NodeGraph:
         self._nodes: dict[Reference, dict[str, int]] = {}
         self._claim_of_volume: dict[str, Reference] = {}
         self._volumes_of_secret: dict[Reference, set[str]] = {}
+        self._catching_up = asyncio.Lock()
         self._followed = (
             Followed(pods, _pod, self._bound_changed),
             Followed(volumes, _volume, self._volume_changed),
@@ -64,10 +67,16 @@ class NodeGraph:
     def __repr__(self) -> str:
         return f"<NodeGraph {len(self._nodes)} references>"
 
+    async def catch_up(self) -> None:
+        """Take in what the watch cache shows; the first time, that is all the pods there are."""
+        if any(one.is_behind for one in self._followed):
+            async with self._catching_up:
+                time_slice = TimeSlice()
+                for one in self._followed:
+                    await one.catch_up_in_slices(time_slice)
+
     def relates(self, node: str, reference: Reference) -> bool:
-        """Whether an object is needed on a node."""
-        for followed in self._followed:
-            followed.catch_up()
+        """Whether an object is needed on a node, by what has been caught up with."""
         if self._is_used(node, reference):
             return True
         match reference[0]:
