@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,9 +48,8 @@ from services.apiserver.authentication.webhookcache import WebhookCache
 from services.apiserver.authorization import MASTERS
 from services.apiserver.options import ApiServerOptions, OptionsError
 from services.apiserver.registry.strategy import Lookup
-from services.apiserver.request import Request
 from services.apiserver.requestinfo import UserInfo
-from services.apiserver.stages.authentication import authenticate_by
+from services.apiserver.stages.authentication import AuthenticationStage
 from shared import kubeconfig
 from shared.kubeconfig import KubeconfigError
 
@@ -63,7 +62,7 @@ ALWAYS_ALLOW = "AlwaysAllow"
 class Authentication:
     """What finds out who asks."""
 
-    authenticate: Callable[[Request], Awaitable[UserInfo]]
+    authenticate: AuthenticationStage
     tokens: TokenAuthenticator
     """All kinds of bearer tokens, for TokenReviews."""
     client_authorities: Authorities | None
@@ -143,7 +142,7 @@ def authentication(
         requests.append(ClientCertificates(client_authorities))
     requests.append(BearerToken(tokens, audiences))
     return Authentication(
-        authenticate=authenticate_by(
+        authenticate=AuthenticationStage(
             requests[0] if len(requests) == 1 else RequestUnion(requests),
             _anonymous(options, configuration),
             HeaderFilter(AUTHORIZATION, [STANDARD, user_headers]),

@@ -347,6 +347,12 @@ class ApiServer:
             ),
         )
         gauges.add(self._metrics, cache, flow_control)
+        self._metrics.gauge(
+            "authentication_attempts",
+            "Requests by whether somebody was found behind them.",
+            "result",
+            lambda: authentication.authenticate.attempts,
+        )
         return Pipeline(
             authenticate=authentication.authenticate,
             authorizers=authorizers,

@@ -23,7 +23,7 @@ from services.apiserver.authentication.users import ANONYMOUS, grouped
 from services.apiserver.errors import Unauthorized
 from services.apiserver.request import Message, Request
 from services.apiserver.requestinfo import UserInfo
-from services.apiserver.stages.authentication import authenticate_by
+from services.apiserver.stages.authentication import AuthenticationStage
 
 HERE = ("https://here",)
 ALICE = UserInfo("alice", "1", ("team", "system:authenticated"))
@@ -70,10 +70,10 @@ def whose(
 
 
 def ask(asking: Request, tokens: TokenAuthenticator, anonymous: Anonymous | None) -> UserInfo:
-    authenticate = authenticate_by(
+    authenticate = AuthenticationStage(
         BearerToken(tokens, HERE), anonymous, HeaderFilter(b"authorization", [STANDARD])
     )
-    return asyncio.run(authenticate(asking))  # type: ignore[arg-type]  # a coroutine
+    return asyncio.run(authenticate(asking))
 
 
 STATIC = StaticTokens({"abc": ALICE}, HERE)
@@ -132,6 +132,25 @@ def test_nothing_behind_sees_credentials_or_the_headers_of_a_front_proxy(header:
         ask(asking, STATIC, Anonymous())
     assert asking.headers == {b"x-remotely": b"c", b"accept": b"d"}
     assert asking.scope["headers"] == [(b"x-remotely", b"c"), (b"accept", b"d")]
+
+
+def test_requests_are_counted_by_what_became_of_them() -> None:
+    stage = AuthenticationStage(
+        BearerToken(STATIC, HERE), Anonymous(["/livez"]), HeaderFilter(b"authorization", [STANDARD])
+    )
+
+    async def ask_all() -> None:
+        for asking in (
+            *(request(b"Bearer abc") for _ in range(3)),
+            *(request(b"Bearer wrong", path="/livez") for _ in range(2)),
+            request(),
+            request(path="/livez"),
+        ):
+            with suppress(Unauthorized):
+                await stage(asking)
+
+    asyncio.run(ask_all())
+    assert stage.attempts == {"success": 4, "failure": 1, "error": 2}
 
 
 # -- the union -----------------------------------------------------------------------
@@ -231,6 +250,12 @@ def test_what_is_remembered_holds_for_the_audiences_that_were_asked() -> None:
     for audiences in (HERE, ("other",)):
         assert whose(cache, "abc", audiences) == Authenticated(ALICE, audiences)
     assert asked.asked == 2
+
+
+def test_answers_for_very_many_audiences_are_not_remembered() -> None:
+    cache = TokenCache(Counting())
+    assert whose(cache, "abc", ("x" * 1025,)) is not None
+    assert repr(cache) == "TokenCache(tokens=0)"
 
 
 def test_only_so_many_tokens_are_remembered_and_none_can_be_read() -> None:

@@ -17,6 +17,10 @@ SUCCESS_TTL_S = 10.0
 MAXIMUM_TOKENS = 4096
 """Tokens (count) remembered; the one remembered longest goes. kube-apiserver's 32 times 128."""
 
+MAXIMUM_AUDIENCES = 1024
+"""Characters of the asked audiences; an answer for more is not remembered, who reviews tokens
+could fill the memory with them."""
+
 Key = tuple[bytes, tuple[str, ...]]
 
 
@@ -55,7 +59,7 @@ class TokenCache:
             # Away with it, so that it comes to the end of the order when it is known again.
             del self._known[key]
         found = await self._authenticator.authenticate_token(token, audiences)
-        if found is not None:
+        if found is not None and sum(map(len, audiences)) <= MAXIMUM_AUDIENCES:
             while len(self._known) >= self._maximum:
                 del self._known[next(iter(self._known))]
             self._known[key] = (self._clock() + self._ttl_s, found)

@@ -6,7 +6,6 @@ Source: kube-apiserver v1.36.2, apiserver/pkg/endpoints/filters/authentication.g
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 
 from services.apiserver.authentication.authenticator import RequestAuthenticator
 from services.apiserver.authentication.requestheader import HeaderFilter
@@ -17,30 +16,44 @@ from services.apiserver.requestinfo import UserInfo
 log = logging.getLogger("kubefan.apiserver.authentication")
 
 
-def authenticate_by(
-    authenticator: RequestAuthenticator,
-    anonymous: RequestAuthenticator | None,
-    header_filter: HeaderFilter,
-) -> Callable[[Request], Awaitable[UserInfo]]:
-    """Return the function that finds the user of a request; it raises Unauthorized.
+class AuthenticationStage:
+    """Finds the user of a request.
 
     `anonymous` is asked about requests without credentials; bad ones are never anonymous. The
     credentials are taken off the request before anything else can see or log them.
     """
 
-    async def authenticate(request: Request) -> UserInfo:
+    def __init__(
+        self,
+        authenticator: RequestAuthenticator,
+        anonymous: RequestAuthenticator | None,
+        header_filter: HeaderFilter,
+    ) -> None:
+        self._authenticator = authenticator
+        self._anonymous = anonymous
+        self._header_filter = header_filter
+        self.attempts = {"success": 0, "failure": 0, "error": 0}
+        """Requests by result: failure is for those without credentials, error for bad ones."""
+
+    async def __call__(self, request: Request) -> UserInfo:
+        """Return who asks.
+
+        Raises:
+            Unauthorized: nobody who may; it does not say why.
+        """
         try:
-            found = await authenticator.authenticate(request)
-            if found is None and anonymous is not None:
-                found = await anonymous.authenticate(request)
+            found = await self._authenticator.authenticate(request)
+            if found is None and self._anonymous is not None:
+                found = await self._anonymous.authenticate(request)
         except Unauthorized as error:
             # Only the log learns why.
             log.info("not authenticated", extra={"path": request.path, "why": error.message})
+            self.attempts["error"] += 1
             raise Unauthorized("Unauthorized") from None
         finally:
-            header_filter.strip(request)
+            self._header_filter.strip(request)
         if found is None:
+            self.attempts["failure"] += 1
             raise Unauthorized("Unauthorized")
+        self.attempts["success"] += 1
         return found.user
-
-    return authenticate
