@@ -101,6 +101,8 @@ class Relay:
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: _Link) -> None:
     while data := await reader.read(READ_BYTES):
         await link.flows.wait()
+        if writer.is_closing():
+            break  # cut while it was held back
         writer.write(data)
         await writer.drain()
     # The end of one side ends both: HTTP and gRPC know no half-closed connections.
