@@ -280,3 +280,40 @@ def test_kubectl_reconciles_roles_without_taking_anything_away(
     assert kubectl("get", "role", "r", "-o", "jsonpath={.rules[*].verbs[*]}") == "get list"
     kubectl("auth", "reconcile", "-f", "-", "--remove-extra-permissions", stdin=role("list"))
     assert kubectl("get", "role", "r", "-o", "jsonpath={.rules[*].verbs[*]}") == "list"
+
+
+ROLES = "/apis/rbac.authorization.k8s.io/v1"
+
+
+def test_the_bootstrap_roles_are_repaired_at_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text(TOKENS)
+    flags = f"--token-auth-file={tmp_path}/tokens"
+    emptied = f"{ROLES}/clusterroles/system:basic-user"
+    kept, removed = f"{ROLES}/clusterroles/system:discovery", f"{ROLES}/clusterroles/system:node"
+    replaced = f"{ROLES}/clusterrolebindings/system:node-proxier"
+    with system.apiserver(tmp_path / "data", flags) as server:
+        client = Client(server)
+        own = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]
+        role = client.ask("admin", "GET", emptied).body
+        assert client.ask("admin", "PUT", emptied, {**role, "rules": own}).status == 200
+        role = client.ask("admin", "GET", kept).body
+        role["metadata"]["annotations"]["rbac.authorization.kubernetes.io/autoupdate"] = "false"
+        assert client.ask("admin", "PUT", kept, {**role, "rules": []}).status == 200
+        assert client.ask("admin", "DELETE", removed).status == 200
+        binding = client.ask("admin", "GET", replaced).body
+        assert client.ask("admin", "DELETE", replaced).status == 200
+        for name in ("uid", "resourceVersion", "creationTimestamp"):
+            del binding["metadata"][name]
+        binding["roleRef"]["name"] = "view"
+        path = f"{ROLES}/clusterrolebindings"
+        assert client.ask("admin", "POST", path, binding).status == 201
+        assert client.status("alice", f"{ROLES}/clusterroles") == 403
+    with system.apiserver(tmp_path / "data", flags) as server:
+        client = Client(server)
+        rules = client.ask("admin", "GET", emptied).body["rules"]
+        assert rules[0] == own[0]
+        assert any("selfsubjectaccessreviews" in rule["resources"] for rule in rules[1:])
+        assert not client.ask("admin", "GET", kept).body.get("rules")
+        assert client.status("admin", removed) == 200
+        found = client.ask("admin", "GET", replaced).body["roleRef"]["name"]
+        assert found == "system:node-proxier"
