@@ -133,7 +133,9 @@ class Pipeline:
         admission = self._flow_control.admit(request)
         try:
             if admission.waits:
+                queued = now_s()
                 await admission.wait()
+                request.audit.add_latency("apf-queue-wait", int((now_s() - queued) * 1e9))
             if info.verb == "watch":
                 await self._watch(request, answer, admission)
             else:

@@ -100,6 +100,26 @@ def test_a_line_broken_off_by_a_crash_does_not_spoil_the_next(tmp_path: Path) ->
     assert path.read_bytes() == b'{"kind":"Ev\n{}\n'
 
 
+def test_two_replicas_can_log_to_one_file(tmp_path: Path) -> None:
+    outputs = [LogFile(tmp_path / "audit.log", Rotation(limit_bytes=500)) for _ in range(2)]
+    for number in range(100):
+        outputs[number % 2].write(lines(number, 1))
+    for output in outputs:
+        output.close()
+    assert all_lines(tmp_path) == list(range(100))
+    assert len(list(tmp_path.iterdir())) == 20
+
+
+def test_a_file_that_was_moved_away_is_not_written_to(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    output = LogFile(path, Rotation())
+    output.write(lines(0, 1))
+    path.rename(tmp_path / "audit.log.1")
+    output.write(lines(1, 1))
+    output.close()
+    assert path.read_bytes() == lines(1, 1)[0]
+
+
 def test_without_a_size_nothing_is_rotated(tmp_path: Path) -> None:
     output = LogFile(tmp_path / "audit.log", Rotation(limit_bytes=0))
     output.write(lines(0, 1000))

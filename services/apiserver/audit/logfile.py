@@ -148,6 +148,7 @@ class LogFile:
         self._tidy_soon()
 
     def write(self, lines: Sequence[bytes]) -> None:
+        self._follow()
         limit = self._rotation.limit_bytes
         if not limit:
             self._append(b"".join(lines))
@@ -174,6 +175,20 @@ class LogFile:
             # The machine went down in the middle of a line: the next one starts anew.
             size += os.write(descriptor, b"\n")
         return descriptor, size
+
+    def _follow(self) -> None:
+        """Go on in the file that has the name now: another replica that logs to the same one,
+        or the machine's own rotation, may have moved it away."""
+        own = os.fstat(self._descriptor)
+        try:
+            named = os.stat(self._path)
+        except FileNotFoundError:
+            named = None
+        if named is not None and os.path.samestat(own, named):
+            self._size = own.st_size
+            return
+        os.close(self._descriptor)
+        self._descriptor, self._size = self._open()
 
     def _append(self, data: bytes) -> None:
         if not data:

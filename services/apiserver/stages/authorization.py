@@ -6,6 +6,7 @@ Source: kube-apiserver v1.36.2, apiserver/pkg/endpoints/filters/authorization.go
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from services.apiserver.audit import NO_AUDIT, Audit
@@ -27,7 +28,10 @@ async def authorize(
         NotAuthorized: one denies it, or none allows it.
         InternalError: none allows it, and one could not tell.
     """
+    asked = time.perf_counter_ns()
     decision = await decide(authorizers, user, info)
+    if audit.enabled:
+        audit.add_latency("authorization", time.perf_counter_ns() - asked)
     if decision.allowed:
         audit.annotate(DECISION, "allow")
         audit.annotate(REASON, decision.reason)
