@@ -11,8 +11,17 @@ from shared.storage.errors import (
     RevisionConflict,
     StorageError,
     StorageUnavailable,
+    UnreadableValue,
 )
-from shared.storage.protocol import Change, ChangeBatch, KeyValue, Page, Revision, Storage
+from shared.storage.protocol import (
+    Change,
+    ChangeBatch,
+    KeyValue,
+    Page,
+    Revision,
+    StaleKeyValue,
+    Storage,
+)
 
 __all__ = [
     "Change",
@@ -24,7 +33,9 @@ __all__ = [
     "Page",
     "Revision",
     "RevisionConflict",
+    "StaleKeyValue",
     "Storage",
     "StorageError",
     "StorageUnavailable",
+    "UnreadableValue",
 ]

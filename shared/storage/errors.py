@@ -51,3 +51,12 @@ class FutureRevision(StorageError):
 
 class StorageUnavailable(StorageError):
     """The store did not answer in time; a write may or may not have happened."""
+
+
+class UnreadableValue(StorageError):
+    """What is stored under `key` can't be decrypted; the message does not tell its content."""
+
+    def __init__(self, key: bytes, why: str) -> None:
+        super().__init__(f'unable to transform key "{key.decode(errors="replace")}": {why}')
+        self.key = key
+        self.why = why

@@ -19,6 +19,15 @@ class KeyValue:
     revision: Revision
 
 
+class StaleKeyValue(KeyValue):
+    """One whose stored form is not what a write of the same value would store now.
+
+    An old key of the encryption, say: a write that changes nothing is worth while.
+    """
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Part of a listing, in key order.
