@@ -97,8 +97,7 @@ def _read(path: Path) -> tuple[str, Windows]:
             of = identity(one)
         except ValueError as error:
             raise AuthoritiesError(f"{path}: {error}") from error
-        # The last second still counts, as in Go.
-        window = (one.not_valid_before_utc.timestamp(), one.not_valid_after_utc.timestamp() + 1)
+        window = (one.not_valid_before_utc.timestamp(), one.not_valid_after_utc.timestamp())
         windows.setdefault(of, []).append(window)
     # Files have comments in all languages, TLS wants none.
     return b"".join(one.public_bytes(Encoding.PEM) for one in certificates).decode(), windows

@@ -154,8 +154,7 @@ def _link(certificate: x509.Certificate) -> Link:
     return Link(
         identity(certificate),
         _seconds(certificate.not_valid_before_utc),
-        # The last second still counts, as in Go.
-        _seconds(certificate.not_valid_after_utc) + 1,
+        _seconds(certificate.not_valid_after_utc),
         for_clients,
     )
 
