@@ -596,6 +596,29 @@ def test_a_node_has_no_tokens_leases_or_certificates_of_others(world: World) -> 
     assert not node.may("POST", REQUESTS, csr)
 
 
+def test_a_nodes_tokens_are_bound_to_its_pods(world: World) -> None:
+    node, path = world.nodes["n1"], "/api/v1/namespaces/ns/serviceaccounts/walker/token"
+    world.make("/api/v1/namespaces/ns/serviceaccounts", {"metadata": {"name": "walker"}})
+    audience = {"serviceAccountToken": {"path": "t", "audience": "vault"}}
+    volumes = [{"name": "v", "projected": {"sources": [audience]}}]
+    walks = pod("walks", "n1", serviceAccountName="walker", volumes=volumes)
+    uid = world.make("/api/v1/namespaces/ns/pods", walks)["metadata"]["uid"]
+
+    def asks(bound: dict[str, str] | None, audience: str) -> int:
+        spec = {"audiences": [audience], "boundObjectRef": bound}
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        return node.ask("POST", path, request).status
+
+    bound = {"apiVersion": "v1", "kind": "Pod", "name": "walks", "uid": uid}
+    assert asks(bound, "vault") == 201
+    assert asks(None, "vault") == 403
+    assert asks(bound, "kubernetes") == 403
+    assert asks({**bound, "name": "pod-of-n2"}, "vault") == 403
+    assert asks({**bound, "uid": ""}, "vault") == 403
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    assert not world.nodes["n2"].may("POST", path, request)
+
+
 def test_the_group_alone_makes_no_node_and_the_name_alone_neither(world: World) -> None:
     secret = "/api/v1/namespaces/ns/secrets/secret-of-n1"
     for headers in (

@@ -24,6 +24,7 @@ from services.apiserver.handlers.reviews import attributes_of, evaluation_error
 from services.apiserver.options import ApiServerOptions, OptionsError
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.stages.authorization import authorize
+from services.apiserver.stages.resolve import request_info
 from tests.unit.rbac_world import ALICE, asks
 
 GET = asks("get", "configmaps", name="c")
@@ -220,3 +221,23 @@ def test_what_is_not_understood_of_a_selector_is_told_and_the_rest_counts() -> N
         "broken; spec.resourceAttributes.fieldSelector partially ignored due to parse error; "
         "spec.resourceAttributes.labelSelector ignored due to parse error"
     )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("GET", "/api/v1/pods", ["a=b"]),
+        ("DELETE", "/api/v1/namespaces/ns/pods", ["a=b"]),
+        ("GET", "/api/v1/namespaces/ns/pods/p", None),
+        ("POST", "/api/v1/namespaces/ns/pods", None),
+        ("GET", "/api/v1/watch/pods", None),
+        ("GET", "/version", None),
+    ],
+)
+def test_only_requests_that_select_have_selectors(
+    method: str, path: str, expected: list[str] | None
+) -> None:
+    info = request_info(method, path, {"labelSelector": ["a=b", "c=d"]})
+    found = None if info.selectors is None else [str(one) for one in info.selectors.labels()[0]]
+    assert found == expected
+    assert request_info(method, path, {}).selectors is None
