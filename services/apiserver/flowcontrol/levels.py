@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import NamedTuple
 
 from services.apiserver.flowcontrol.allocation import Claim, Unsolvable, allocate
 from services.apiserver.flowcontrol.config import (
@@ -32,6 +33,7 @@ ADJUSTMENT_PERIOD_S = 10.0
 MAXIMUM_SEATS_OF_LEVEL = 0.15
 """The part of a level's seats that one request may take."""
 MAXIMUM_ROUTES = 4096
+MAXIMUM_PLANS = 4096
 MAXIMUM_HANDS = 4096
 SCHEMA_HEADER = b"x-kubernetes-pf-flowschema-uid"
 LEVEL_HEADER = b"x-kubernetes-pf-prioritylevel-uid"
@@ -97,6 +99,17 @@ class PriorityLevel:
         return Claim(low, self.target, self.maximum)
 
 
+class Plan(NamedTuple):
+    """Where the requests of one user that ask for the same go, with all that it takes."""
+
+    headers: Sequence[Header]
+    level: PriorityLevel
+    queues: QueueSet
+    hand: tuple[int, ...]
+    tally: Tally
+    flow: str
+
+
 class Route:
     """Where a kind of request goes: a FlowSchema and its level."""
 
@@ -139,6 +152,7 @@ class PriorityLevels:
         self._tallies: dict[tuple[str, str], Tally] = {}
         self._order: list[Route] = []
         self._routes: dict[RouteKey, Route] = {}
+        self._plans: dict[Hashable, Plan] = {}
         self.levels: dict[str, PriorityLevel] = {}
         self.configure((), ())
 
@@ -181,6 +195,23 @@ class PriorityLevels:
         else:
             self._lend()
 
+    def plan(self, user: UserInfo, info: RequestInfo) -> Plan:
+        """Return where a request goes, and by which queues."""
+        if info.is_resource_request:
+            key: Hashable = (user.name, user.groups, info[2:9])  # verb to subresource
+        else:
+            key = (user.name, user.groups, info.verb, info.path)
+        plan = self._plans.get(key)
+        if plan is None:
+            route = self.route(user, info)
+            flow = user.name if route.by_user else info.namespace if route.by_namespace else ""
+            level = route.level
+            plan = Plan(route.headers, level, level.queues, route.hand(flow), route.tally, flow)
+            if len(self._plans) >= MAXIMUM_PLANS:
+                self._plans.clear()
+            self._plans[key] = plan
+        return plan
+
     def route(self, user: UserInfo, info: RequestInfo) -> Route:
         """Return where a request belongs."""
         name, namespace = user.name, info.namespace
@@ -220,6 +251,7 @@ class PriorityLevels:
         # Those that are still being served are counted to their end.
         self._tallies |= {key: one for key, one in before.items() if one.executing or one.waiting}
         self._routes = {}
+        self._plans = {}
         rules = [rule for schema in schemas for rule in schema.rules]
         self._named_users = frozenset(name for one in rules for name in one.subjects.users)
         self._account_prefixes = tuple(

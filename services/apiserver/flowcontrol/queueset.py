@@ -107,17 +107,16 @@ class Ticket:
         "work",
     )
 
-    def __init__(
-        self, queues: QueueSet, queue: Queue | None, tally: Tally, work: Work, flow: str, now: float
-    ) -> None:
-        self._set = queues
-        self.queue = queue
+    _set: QueueSet
+    arrival_r: float
+    arrived: float
+
+    def __init__(self, work: Work, tally: Tally, flow: str = "") -> None:
+        self.queue: Queue | None = None
         self.tally = tally
         self.work = work
         self.flow = flow
         """What tells its flow from others of its schema; shown to people."""
-        self.arrival_r = queues.r
-        self.arrived = now
         self.started = 0.0
         """When it got its seats; 0 while it has none, and again after `leave`."""
         self.granted: asyncio.Future[None] | None = None
@@ -223,23 +222,34 @@ class QueueSet:
         self.limit = limit
         self._dispatch_waiting()
 
-    def start(self, hand: tuple[int, ...], work: Work, tally: Tally, flow: str = "") -> Ticket:
-        """Return a request's ticket: with seats, or, if `granted` is set, waiting for them.
+    def start(self, hand: tuple[int, ...], work: Work, tally: Tally) -> Ticket:
+        """Return the ticket of a request that has come in; see `enter`."""
+        ticket = Ticket(work, tally)
+        self.enter(ticket, hand)
+        return ticket
+
+    def enter(self, ticket: Ticket, hand: tuple[int, ...]) -> None:
+        """Give a new ticket its seats, or, if it then has a `granted`, let it wait for them.
 
         Raises:
             Refused: there is neither a seat nor room in the queue.
         """
-        now = self._clock()
-        queuing = self.queuing
+        ticket._set = self
+        ticket.arrived = now = self._clock()
+        queuing, seats = self.queuing, ticket.work.seats
         if queuing is None:
-            if not self.exempt and not self._fits(work.seats):
+            if not self.exempt and not self._fits(seats):
                 self.refused += 1
-                raise tally.refuse("concurrency-limit")
-            ticket = Ticket(self, None, tally, work, flow, now)
+                raise ticket.tally.refuse("concurrency-limit")
             self._occupy(ticket, now)
-            self.demand.set(self.seats_in_use + self.seats_waiting, now)
-            return ticket
-        self._advance(now)
+            return
+        # As `_advance`; this and `finish` are what every request passes.
+        if self._active:
+            wanted = self.seats_in_use + self.seats_waiting
+            due = wanted if wanted < self.limit else self.limit
+            self.r += (now - self._r_at) * due / self._active
+        self._r_at = now
+        ticket.arrival_r = self.r
         # The order in a hand changes with each request, so that flows whose hands overlap
         # do not all prefer the same queue.
         self._enqueued += 1
@@ -249,28 +259,33 @@ class QueueSet:
             queue = self._queues[hand[self._enqueued % len(hand)]]
         if self.seats_in_use >= self.limit and len(queue.waiting) >= queuing.length_limit:
             self.refused += 1
-            raise tally.refuse("queue-full")
-        ticket = Ticket(self, queue, tally, work, flow, now)
+            raise ticket.tally.refuse("queue-full")
+        ticket.queue = queue
         if not queue.executing and not queue.waiting:
             self._active += 1
             queue.next_dispatch_r = self.r
-        if not self.waiting and self.seats_in_use < self.limit and self._fits(work.seats):
+        if not self.waiting and self.seats_in_use + seats <= self.limit:
             if queue.next_dispatch_r < self.r:
                 queue.next_dispatch_r = self.r
             self._robin = queue.index
-            self._dispatch(ticket, queue, now)
-            self.demand.set(self.seats_in_use + self.seats_waiting, now)
-            return ticket
+            queue.executing += 1
+            queue.seats_in_use += seats
+            queue.next_dispatch_r += ticket.work.total
+            self._occupy(ticket, now)
+            return
         self._enqueue(ticket, queue)
         self._dispatch_waiting()
         if not ticket.started:
             ticket.granted = asyncio.get_running_loop().create_future()
-        return ticket
 
     def finish(self, ticket: Ticket) -> None:
         """A request has been served: its seats are free, at once or when its events are out."""
         now = self._clock()
-        self._advance(now)
+        if self._active:
+            wanted = self.seats_in_use + self.seats_waiting
+            due = wanted if wanted < self.limit else self.limit
+            self.r += (now - self._r_at) * due / self._active
+        self._r_at = now
         served_s = now - ticket.started
         ticket.started = 0.0
         ticket.granted = None
@@ -290,8 +305,15 @@ class QueueSet:
             loop.call_later(work.additional_latency_s, self._release_later, ticket)
             if self.waiting:
                 self._dispatch_waiting()
-        else:
-            self._release(ticket, now)
+            return
+        seats = work.seats
+        if queue is not None:
+            queue.seats_in_use -= seats
+        ticket.tally.executing_seats -= seats
+        self.seats_in_use -= seats
+        self.demand.set(self.seats_in_use + self.seats_waiting, now)
+        if self.waiting:
+            self._dispatch_waiting()
 
     def withdraw(self, ticket: Ticket, reason: str) -> Refused:
         """Take a waiting request out of its queue; it will get no seats."""
@@ -374,7 +396,6 @@ class QueueSet:
             self._robin = queue.index
             self._dispatch(ticket, queue, now)
             queue.bound()
-            self.demand.set(self.seats_in_use + self.seats_waiting, now)
             granted = ticket.granted
             if granted is not None and not granted.done():
                 granted.set_result(None)
@@ -413,13 +434,11 @@ class QueueSet:
         tally.dispatched += 1
         tally.executing += 1
         tally.executing_seats += seats
+        self.demand.set(self.seats_in_use + self.seats_waiting, now)
 
     def _release_later(self, ticket: Ticket) -> None:
         now = self._clock()
         self._advance(now)
-        self._release(ticket, now)
-
-    def _release(self, ticket: Ticket, now: float) -> None:
         seats = ticket.work.seats
         self.seats_in_use -= seats
         ticket.tally.executing_seats -= seats

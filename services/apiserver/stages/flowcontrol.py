@@ -17,8 +17,8 @@ from services.apiserver.authorization import MASTERS
 from services.apiserver.errors import TooManyRequests
 from services.apiserver.flowcontrol.estimate import WatchKey, WorkEstimator
 from services.apiserver.flowcontrol.levels import PriorityLevel, PriorityLevels
-from services.apiserver.flowcontrol.queueset import Refused, Ticket
-from services.apiserver.flowcontrol.work import ONE_SEAT
+from services.apiserver.flowcontrol.queueset import Refused, Tally, Ticket
+from services.apiserver.flowcontrol.work import ONE_SEAT, Work
 from services.apiserver.http import WRITER, StreamWriter
 from services.apiserver.options.flow_control import FlowControlOptions
 from services.apiserver.registry.served import Registry
@@ -63,10 +63,13 @@ class Admission(Protocol):
 
 
 class FlowControl(Protocol):
-    reading: int
-    """Requests being served that only read."""
-    mutating: int
-    """Requests being served that change something."""
+    @property
+    def reading(self) -> int:
+        """Return how many requests are being served that only read."""
+
+    @property
+    def mutating(self) -> int:
+        """Return how many requests are being served that change something."""
 
     def admit(self, request: Request) -> Admission:
         """Let a request in, or into a queue.
@@ -157,101 +160,100 @@ class PriorityAndFairness:
         self, levels: PriorityLevels, estimator: WorkEstimator, *, request_timeout_s: float
     ) -> None:
         self.levels = levels
-        self.reading = 0
         self.mutating = 0
         self.wait_s = min(request_timeout_s * WAIT_PART, MAXIMUM_WAIT_S)
         """How long a request may wait for its turn."""
         self.estimator = estimator
-        self._route = levels.route
+        self._plan = levels.plan
 
     def __repr__(self) -> str:
         return f"<PriorityAndFairness {list(self.levels.levels.values())}>"
 
+    @property
+    def reading(self) -> int:
+        # Counted by the levels already: most requests are of this kind.
+        served = sum(level.queues.executing for level in self.levels.levels.values())
+        return served - self.mutating
+
     def admit(self, request: Request) -> Admission:
-        info, user = request.info, request.user
-        if info.verb != "watch" and is_long_running(info):
+        info = request.info
+        verb = info.verb
+        if info.subresource and verb != "watch" and is_long_running(info):
             return UNCOUNTED
-        route = self._route(user, info)
-        request.notices += route.headers
-        level = route.level
-        if info.verb == "get":
-            work = ONE_SEAT
-        else:
-            work = self.estimator.estimate(request, level.max_seats)
-        flow = user.name if route.by_user else info.namespace if route.by_namespace else ""
+        headers, level, queues, hand, tally, flow = self._plan(request.user, info)
+        request.notices += headers
+        work = ONE_SEAT if verb == "get" else self.estimator.estimate(request, level.max_seats)
+        admitted = _Admitted(work, tally, flow)
+        admitted.control = self
+        admitted.request = request
+        admitted.level = level
         try:
-            ticket = level.queues.start(route.hand(flow), work, route.tally, flow)
+            queues.enter(admitted, hand)
         except Refused:
             raise too_many(level) from None
-        return _Admitted(self, request, level, ticket)
+        if admitted.granted is not None:
+            admitted.waits = True
+        elif verb != "get":
+            admitted.begin()
+        return admitted
 
 
-class _Admitted:
+class _Admitted(Ticket):
     """A request in its level."""
 
-    __slots__ = ("_control", "_counted", "_level", "_request", "_ticket", "_watch", "waits")
+    __slots__ = ("_mutates", "_watch", "control", "level", "request", "waits")
 
-    def __init__(
-        self, control: PriorityAndFairness, request: Request, level: PriorityLevel, ticket: Ticket
-    ) -> None:
-        self._control = control
-        self._request = request
-        self._level = level
-        self._ticket = ticket
+    control: PriorityAndFairness
+    request: Request
+    level: PriorityLevel
+
+    def __init__(self, work: Work, tally: Tally, flow: str) -> None:
+        Ticket.__init__(self, work, tally, flow)  # for every request: super() takes 0.2 us longer
+        self._mutates = False
         self._watch: WatchKey | None = None
-        self._counted = 0
-        self.waits = ticket.granted is not None
-        if not self.waits:
-            self._begin()
+        self.waits = False
 
     async def wait(self) -> None:
-        ticket, loop = self._ticket, asyncio.get_running_loop()
-        granted = ticket.granted
+        granted, loop = self.granted, asyncio.get_running_loop()
         assert granted is not None
-        timer = loop.call_later(self._control.wait_s, ticket.time_out)
-        writer: StreamWriter | None = self._request.scope.get("extensions", {}).get(WRITER)
+        timer = loop.call_later(self.control.wait_s, self.time_out)
+        writer: StreamWriter | None = self.request.scope.get("extensions", {}).get(WRITER)
         if writer is not None:
             # Its place in the queue is for somebody who still wants the answer.
-            writer.on_disconnect(ticket.abandon)
+            writer.on_disconnect(self.abandon)
         try:
             await granted
         except Refused as refused:
             if refused.reason == "cancelled":
                 raise ClientDisconnected from None
-            raise too_many(self._level) from None
+            raise too_many(self.level) from None
         finally:
             timer.cancel()
             if writer is not None:
                 writer.on_disconnect(None)
-        self._begin()
+        self.begin()
+
+    def begin(self) -> None:
+        """Note what it is, now that it is served."""
+        verb = self.request.info.verb
+        if verb == "watch":
+            self._watch = self.control.estimator.watches.opened(self.request)
+        elif verb not in READING:
+            self._mutates = True
+            self.control.mutating += 1
 
     def release(self) -> None:
-        self._ticket.leave()
-        if self._counted == 1:
-            self._control.reading -= 1
-        elif self._counted == 2:
-            self._control.mutating -= 1
-        self._counted = 0
+        Ticket.leave(self)
+        if self._mutates:
+            self._mutates = False
+            self.control.mutating -= 1
 
     def leave(self) -> None:
-        if self._counted:
+        if self.started or self.waits:
             self.release()
-        elif self.waits:
-            self._ticket.leave()  # it was granted nothing, or did not live to know
         if self._watch is not None:
-            self._control.estimator.watches.closed(self._watch)
+            self.control.estimator.watches.closed(self._watch)
             self._watch = None
-
-    def _begin(self) -> None:
-        verb = self._request.info.verb
-        if verb in READING:
-            self._counted = 1
-            self._control.reading += 1
-            if verb == "watch":
-                self._watch = self._control.estimator.watches.opened(self._request)
-        else:
-            self._counted = 2
-            self._control.mutating += 1
 
 
 def too_many(level: PriorityLevel) -> TooManyRequests:
