@@ -119,8 +119,8 @@ def test_the_object_sent_tells_what_the_url_does_not() -> None:
         ("namespace", "ns"),
         ("name", "web"),
         ("uid", "u"),
-        ("resourceVersion", "7"),
         ("apiVersion", "v1"),
+        ("resourceVersion", "7"),
     ]
     assert "requestObject" not in events_of(world)[1]
 

@@ -124,62 +124,38 @@ class Recorder(Protocol):
 class RequestAudit(Audit):
     """Records one request. Until `received` or `unauthenticated` it only collects."""
 
-    __slots__ = (
-        "_annotations",
-        "_authenticated_ns",
-        "_code",
-        "_collected",
-        "_constraint",
-        "_head",
-        "_headers",
-        "_impersonated",
-        "_latencies",
-        "_line",
-        "_long_running",
-        "_middle",
-        "_received",
-        "_recorder",
-        "_ref",
-        "_request",
-        "_request_object",
-        "_response_object",
-        "_response_started_ns",
-        "_started",
-        "_status",
-        "_user",
-        "level",
-        "received_ns",
-        "recording",
-        "stage",
-    )
-
     enabled = True
+
+    # Defaults in the class: of what there is to know of a request, most have little.
+    level: int = Level.NONE
+    recording: Recording
+    stage = ""
+    _started = False
+    _long_running = False
+    _user: UserInfo | None = None
+    _impersonated: UserInfo | None = None
+    _constraint = ""
+    _latencies: dict[str, int] | None = None
+    _ref: dict[str, str] | None = None
+    _request_object: bytes | None = None
+    _response_object: bytes | None = None
+    _collected: list[bytes] | None = None
+    _headers: objects.Headers = ()
+    _status: Object | None = None
+    _code = 0
+    _authenticated_ns = 0
+    _response_started_ns = 0
+    # Parts of the event's text.
+    _head = b""
+    _received = b""
+    _middle = b""
+    _line = b""
 
     def __init__(self, recorder: Recorder, request: Request) -> None:
         self._recorder = recorder
         self._request = request
-        self.received_ns = time.time_ns()
-        self.level: int = Level.NONE
-        self.stage = ""
-        self._started = False
-        self._long_running = False
-        self._user: UserInfo | None = None
-        self._impersonated: UserInfo | None = None
-        self._constraint = ""
         self._annotations: dict[str, str] = {}
-        self._latencies: dict[str, int] | None = None
-        self._ref: dict[str, str] | None = None
-        self._request_object: bytes | None = None
-        self._response_object: bytes | None = None
-        self._collected: list[bytes] | None = None
-        self._headers: objects.Headers = ()
-        self._status: Object | None = None
-        self._code = 0
-        self._authenticated_ns = 0
-        self._response_started_ns = 0
-        self._head = b""
-        self._middle = b""
-        self._line = b""
+        self.received_ns = time.time_ns()
 
     # -- what is told ------------------------------------------------------------------
 
@@ -199,7 +175,8 @@ class RequestAudit(Audit):
             return
         info = request.info
         self._long_running = is_long_running(info)
-        if not await self._emit(REQUEST_RECEIVED):
+        waiting = self._emit(REQUEST_RECEIVED)
+        if waiting is not None and not await waiting:
             request.audit = NO_AUDIT
             self._recorder.metrics.rejected += 1
             raise InternalError(
@@ -278,7 +255,7 @@ class RequestAudit(Audit):
                 self._collected = []
                 response.slices = self._copying(response.slices)
         if self._long_running:
-            await self._emit(RESPONSE_STARTED)
+            await self._tell(RESPONSE_STARTED)
 
     async def _copying(self, slices: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         assert self._collected is not None
@@ -296,7 +273,7 @@ class RequestAudit(Audit):
             "message": f"APIServer panic'd: {type(error).__name__}: {error}",
             "reason": "InternalError",
         }
-        await self._emit(PANIC)
+        await self._tell(PANIC)
 
     async def complete(self) -> None:
         if not self._started or self._user is None:
@@ -307,12 +284,12 @@ class RequestAudit(Audit):
             self._code = 200
             self._status = {"status": "Success", "message": "Connection closed early"}
             if self._long_running:
-                await self._emit(RESPONSE_STARTED)
+                await self._tell(RESPONSE_STARTED)
         if self.level >= _REQUEST_RESPONSE and self._response_object is None:
             self._take_response()
         if now - self.received_ns > SLOW_NS:
             self._annotate_latencies(now)
-        await self._emit(RESPONSE_COMPLETE)
+        await self._tell(RESPONSE_COMPLETE)
 
     def _take_response(self) -> None:
         collected, self._collected = self._collected, None
@@ -332,19 +309,25 @@ class RequestAudit(Audit):
                 self.annotate(LATENCY + layer, go_duration(ns))
         self.annotate(f"{LATENCY}total", go_duration(now - self.received_ns))
 
-    async def _emit(self, stage: str) -> bool:
+    async def _tell(self, stage: str) -> None:
+        waiting = self._emit(stage)
+        if waiting is not None:
+            await waiting
+
+    def _emit(self, stage: str) -> Awaitable[bool] | None:
+        """Give the event to the backends; return what is to be waited for, None for nothing."""
         if stage in self.recording.omit_stages:
-            return True
+            return None
         self.stage = stage
         self._line = b""
         recorder = self._recorder
         recorder.metrics.events += 1
-        stored = True
+        waiting: Awaitable[bool] | None = None
         for backend in recorder.backends:
-            waiting = backend.accept(self)
-            if waiting is not None:
-                stored = await waiting and stored
-        return stored
+            one = backend.accept(self)
+            if one is not None:
+                waiting = one if waiting is None else _both(waiting, one)
+        return waiting
 
     # -- how it is written -------------------------------------------------------------
 
@@ -451,6 +434,11 @@ class RequestAudit(Audit):
         return f"{rfc3339_nano(self.received_ns)} AUDIT: {told}"
 
 
+async def _both(one: Awaitable[bool], other: Awaitable[bool]) -> bool:
+    stored = [await one, await other]
+    return all(stored)
+
+
 LINE_HEAD = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1",'
 """What a list leaves out of its events."""
 _HEADS = tuple(
@@ -509,26 +497,31 @@ def user_json(user: UserInfo | None) -> bytes:
 
 def ref_json(info: RequestInfo, told: Mapping[str, str]) -> bytes:
     """Return `,"objectRef":{…}`: what the URL names, else what the object sent has `told`."""
-    head, tail = _ref_ends(info.resource, info.group, info.version, info.subresource)
-    namespace = info.namespace or told.get("namespace")
-    name = info.name or told.get("name")
-    middle = b',"namespace":' + orjson.dumps(namespace) if namespace else b""
-    if name:
-        middle += b',"name":' + orjson.dumps(name)
-    for field in ("uid", "resourceVersion") if told else ():
-        if field in told:
-            middle += b',"%b":%b' % (field.encode(), orjson.dumps(told[field]))
-    return b"%b%b%b" % (head, middle, tail)
+    namespace, name = info.namespace, info.name
+    if not told and namespace and name:
+        # As below, for most requests: 0.6 us instead of 1.4.
+        head, tail = _ref_ends(info.resource, info.group, info.version, info.subresource)
+        parts = (head, orjson.dumps(namespace), b',"name":', orjson.dumps(name), tail)
+        return b"".join(parts)
+    ref = {
+        "resource": info.resource,
+        "namespace": namespace or told.get("namespace"),
+        "name": name or told.get("name"),
+        "uid": told.get("uid"),
+        "apiGroup": info.group,
+        "apiVersion": info.version,
+        "resourceVersion": told.get("resourceVersion"),
+        "subresource": info.subresource,
+    }
+    return b',"objectRef":' + orjson.dumps({key: value for key, value in ref.items() if value})
 
 
 @lru_cache(maxsize=1024)
 def _ref_ends(resource: str, group: str, version: str, subresource: str) -> tuple[bytes, bytes]:
+    """Return an objectRef as far as its namespace, and from the end of its name on."""
     end = {"apiGroup": group, "apiVersion": version, "subresource": subresource}
     tail = orjson.dumps({key: value for key, value in end.items() if value})
-    return (
-        b',"objectRef":{"resource":' + orjson.dumps(resource),
-        b"}" if tail == b"{}" else b"," + tail[1:],
-    )
+    return b',"objectRef":{"resource":%b,"namespace":' % orjson.dumps(resource), b"," + tail[1:]
 
 
 def quoted(text: str) -> str:
