@@ -22,7 +22,7 @@ from services.apiserver import access, bootstrap, gauges, memory
 from services.apiserver.admission.defaults import admission_chain
 from services.apiserver.audit.auditor import Auditor, open_auditor
 from services.apiserver.authentication.authorities import Authorities
-from services.apiserver.authentication.handshake import ask_for_certificates, trust
+from services.apiserver.authentication.handshake import ClientContext
 from services.apiserver.authenticationtrust import ClusterAuthenticationTrust
 from services.apiserver.authenticators import Authentication
 from services.apiserver.authorization import decide
@@ -226,7 +226,9 @@ class ApiServer:
                 background.append(tasks.create_task(configuration.run(), name="flow control"))
             lease = IdentityLease(registry, lookup, f"{self._advertised()}:{port}")
             background.append(tasks.create_task(lease.run(), name="identity lease"))
-            repair = AllocationRepair(storage, allocators, etcd_prefix=options.etcd_prefix)
+            repair = AllocationRepair(
+                storage, allocators, backend.objects, etcd_prefix=options.etcd_prefix
+            )
             background.append(tasks.create_task(repair.run(), name="repair of allocations"))
             told = ClusterAuthenticationTrust(
                 registry,
@@ -451,13 +453,12 @@ class HttpServer(uvicorn.Server):
         self._before_shutdown = before_shutdown
         config.load()
         if authorities:
-            assert config.ssl is not None
-            ask_for_certificates(config.ssl, authorities)
+            config.ssl = ClientContext.serving(files.certificate, files.key, authorities)
 
     def trust(self, authorities: Authorities) -> None:
         """Let in whoever these authorities know, from the next connection on."""
-        assert self.config.ssl is not None
-        trust(self.config.ssl, authorities)
+        assert isinstance(self.config.ssl, ClientContext)
+        self.config.ssl.trust(authorities)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.server_state.draining = True

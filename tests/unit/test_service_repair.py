@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from services.apiserver.kinds.service_allocation import (
 )
 from services.apiserver.kinds.service_repair import ROUNDS_OF_A_LEAK, AllocationRepair
 from services.apiserver.registry.allocators import NodePorts, NotAvailable, ServiceAddresses
-from shared.storage import StorageUnavailable
+from shared.storage import KeyValue, StorageUnavailable
 from shared.storage.sqlite import SqliteStorage
 
 ADDRESSES = b"/registry/ipaddresses/"
@@ -38,8 +38,13 @@ class World:
         self.storage = storage
         self.allocators = ServiceAllocators(ServiceAddresses(storage, (cidr,)), NodePorts(storage))
         self.repair = AllocationRepair(
-            storage, ServiceAllocators(ServiceAddresses(storage, (cidr,)), NodePorts(storage))
+            storage,
+            ServiceAllocators(ServiceAddresses(storage, (cidr,)), NodePorts(storage)),
+            self.read,
         )
+
+    async def read(self, prefix: bytes) -> Sequence[KeyValue]:
+        return (await self.storage.list(prefix)).items
 
     async def reserve(self, name: str, address: str = "", port: int = 0) -> Body:
         """Reserve as a Service's creation does, up to where the process may die."""
@@ -286,22 +291,6 @@ def test_two_services_with_one_address_are_told_of(
         ["ns/first", "ns/second"],
         ["ns/first", "ns/second"],
     ]
-
-
-def test_more_services_than_a_page_holds_are_all_seen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: Callable[[float], None]
-) -> None:
-    monkeypatch.setattr(service_repair, "PAGE_OBJECTS", 3)
-
-    async def play(one: World) -> None:
-        for number in range(10):
-            await one.create(f"s{number}")
-        before = await one.addresses()
-        later(3600)
-        await one.repair.once()
-        assert await one.addresses() == before
-
-    run(tmp_path, play)
 
 
 def test_a_round_that_fails_is_followed_by_the_next(

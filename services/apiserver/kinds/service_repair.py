@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -28,6 +28,7 @@ from services.apiserver.registry.allocators import (
 from services.apiserver.registry.strategy import Object
 from services.apiserver.values.time import TimeError, parse_time, seconds_now
 from shared.storage import KeyValue, RevisionConflict, StorageError
+from shared.timeslice import TimeSlice
 
 log = logging.getLogger("kubefan.apiserver.repair")
 
@@ -37,8 +38,7 @@ GRACE_S = 60.0
 ROUNDS_OF_A_LEAK = 3
 """How many rounds in a row a port has to be without a Service before it is freed; unlike an
 address, a bit does not tell when it was set."""
-PAGE_OBJECTS = 500
-"""Objects that are read at once: some milliseconds of the event loop."""
+Read = Callable[[bytes], Awaitable[Sequence[KeyValue]]]
 
 Owner = tuple[str, str]
 """A Service's namespace and name."""
@@ -56,11 +56,14 @@ class AllocationRepair:
         self,
         storage: ObjectStore,
         allocators: ServiceAllocators,
+        read: Read,
         *,
         etcd_prefix: str = "/registry",
     ) -> None:
+        """`read` returns what is under a prefix, as of now or newer; the whole of it at once."""
         self._storage = storage
         self._allocators = allocators
+        self._read = read
         self._addresses = f"{etcd_prefix}/ipaddresses/".encode()
         self._services = f"{etcd_prefix}/services/specs/".encode()
         self._leaks: dict[int, int] = {}
@@ -85,11 +88,14 @@ class AllocationRepair:
             StorageError: it can't be read or written.
             ValueError: a stored object can't be read.
         """
-        held = {item.key: item async for item in self._objects(self._addresses)}
+        held = {item.key: item for item in await self._read(self._addresses)}
         taken = await self._allocators.ports.taken()
         owners: dict[Address, list[Owner]] = {}
         ports: dict[int, list[Owner]] = {}
-        async for item in self._objects(self._services):
+        time_slice = TimeSlice()
+        for item in await self._read(self._services):
+            if time_slice.is_over():
+                await time_slice.give_way()
             service = orjson.loads(item.value)
             meta, spec = service["metadata"], service.get("spec", {})
             owner = (meta.get("namespace", ""), meta["name"])
@@ -153,6 +159,7 @@ class AllocationRepair:
             return
         _warn("an IP address has a wrong reference or labels; repairing", address, owners)
         labels.update(address_labels(address))
+        meta.pop("resourceVersion", None)  # stored objects have none, cached ones do
         spec["parentRef"] = parent if parent in wanted else wanted[0]
         try:
             await self._storage.update(item.key, orjson.dumps(stored), expected=item.revision)
@@ -169,23 +176,6 @@ class AllocationRepair:
             await self._storage.delete(item.key, expected=item.revision)
         except RevisionConflict:
             log.info("an IP address changed before it was freed", extra={"key": item.key.decode()})
-
-    async def _objects(self, prefix: bytes) -> AsyncIterator[KeyValue]:
-        """Yield what is stored under `prefix` at one revision."""
-        page = await self._storage.list(prefix, limit=PAGE_OBJECTS)
-        revision = page.revision
-        while True:
-            for item in page.items:
-                yield item
-            if not page.remaining:
-                return
-            await asyncio.sleep(0)
-            page = await self._storage.list(
-                prefix,
-                start=page.items[-1].key + b"\0",
-                limit=PAGE_OBJECTS,
-                revision=revision,
-            )
 
 
 def addresses_of(spec: Object) -> list[Address]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from shared.objects import Extractor
-from shared.storage import Revision, Storage
+from shared.storage import KeyValue, Revision, Storage, StorageUnavailable
 from shared.watchcache import WatchCache
 
 FRESHNESS_TIMEOUT_S = 1.0
@@ -111,6 +111,19 @@ class Backend:
         self._stalled_at = cache.revision
         self._on_read("storage")
         return False
+
+    async def objects(self, prefix: bytes) -> list[KeyValue]:
+        """Return all objects under `prefix` with every write acknowledged before now.
+
+        Raises:
+            StorageUnavailable: the cache is not that far; try again later.
+        """
+        if not await self.fresh():
+            raise StorageUnavailable("the cache is behind the storage")
+        return [
+            KeyValue(item.key, item.prefix + item.body, item.revision)
+            for item in self.cache.resource(prefix).scan(prefix)
+        ]
 
     async def reached(self, revision: Revision) -> bool:
         """Wait until the cache is at least at `revision`; False when it takes too long."""
