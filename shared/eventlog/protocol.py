@@ -54,6 +54,13 @@ class Event:
 
 
 @dataclass(slots=True)
+class UnreadableEvent(Event):
+    """One whose object can't be decrypted. Never in a log: a reader makes it of a sealed one."""
+
+    why: str = ""
+
+
+@dataclass(slots=True)
 class Entry:
     """All events after `previous` up to and including `revision`, in order of revision.
 

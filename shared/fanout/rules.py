@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from shared.objects.extraction import ExtractionRule, Extractor, FieldSource
+from shared.objects.wire import SEALED
 from shared.resources import Resource, SelectableField, resource_prefix, selection_rules
 
 log = logging.getLogger("kubefan.fanout")
@@ -42,6 +43,8 @@ class DefinitionRules:
 
     def learn(self, stored: bytes) -> None:
         """Use what a stored definition says. One that can't be read teaches nothing."""
+        if stored.startswith(SEALED):
+            return  # whoever opens it learns it
         try:
             spec = orjson.loads(stored)["spec"]
             paths = [

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from shared.fanout.rules import DefinitionRules
 from shared.objects.cachedobject import CachedObject
 from shared.objects.extraction import Extractor
-from shared.objects.wire import NotAnObject, to_body
-from shared.storage.protocol import Revision, Storage
+from shared.objects.selection import NO_SELECTION
+from shared.objects.wire import NotAnObject, SealedValue, to_body
+from shared.storage.protocol import KeyValue, Revision, Storage
 from shared.timeslice import TimeSlice
 
 
@@ -17,7 +18,8 @@ from shared.timeslice import TimeSlice
 class Snapshot:
     """All objects under a prefix as they were at `revision`, in key order.
 
-    `skipped` counts the keys that hold something else.
+    `skipped` counts the keys that hold something else. What is encrypted is as shared.fanout.sealed
+    says.
     """
 
     revision: Revision
@@ -51,14 +53,25 @@ async def load_snapshot(
         page = await storage.list(b"", start=start, limit=page_keys, revision=revision)
         for item in page.items:
             try:
-                wire_prefix, body = to_body(item.value, item.revision)
-                selection = extractor.extract(item.key, item.value)
+                objects.append(cached_object(item, extractor))
             except NotAnObject:
                 skipped += 1
-            else:
-                objects.append(CachedObject(item.key, item.revision, wire_prefix, body, selection))
+            except SealedValue:
+                sealed = CachedObject(item.key, item.revision, b"", item.value, NO_SELECTION)
+                objects.append(sealed)
             if time_slice.is_over():
                 await time_slice.give_way()
         if not page.remaining or not page.items:
             return Snapshot(revision, objects, skipped)
         start = page.items[-1].key + b"\x00"
+
+
+def cached_object(item: KeyValue, extractor: Extractor) -> CachedObject:
+    """Return a stored object in wire form.
+
+    Raises:
+        WireError: it has none.
+    """
+    wire_prefix, body = to_body(item.value, item.revision)
+    selection = extractor.extract(item.key, item.value)
+    return CachedObject(item.key, item.revision, wire_prefix, body, selection)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from shared.eventlog.protocol import Event, Previous
 from shared.fanout.errors import HistoryLost
 from shared.fanout.rules import DefinitionRules
+from shared.fanout.sealed import sealed_event
 from shared.objects.extraction import Extractor
 from shared.objects.selection import Selection
-from shared.objects.wire import NotAnObject, to_body
+from shared.objects.wire import NotAnObject, SealedValue, to_body
 from shared.storage.protocol import Change, KeyValue, Revision
 
 _REMEMBERED_SELECTIONS = 16_384
@@ -40,10 +41,19 @@ class Translator:
     def event(self, change: Change) -> Event | None:
         """Return the event, None if no object is concerned.
 
+        What is encrypted is passed on as it is: see shared.fanout.sealed.
+
         Raises:
             HistoryLost: the store did not say what was deleted.
             ProtobufValue: the store holds values that can't be read.
         """
+        try:
+            return self._event(change)
+        except SealedValue:
+            self._selections.pop(change.key, None)
+            return sealed_event(change)
+
+    def _event(self, change: Change) -> Event | None:
         key, revision = change.key, change.revision
         if change.value is None:
             if change.previous is None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from shared.objects.selection import Selection
+from shared.storage.errors import UnreadableValue
 from shared.storage.protocol import Revision
 
 
@@ -30,3 +32,25 @@ class CachedObject:
     @property
     def wire(self) -> bytes:
         return self.prefix + self.body
+
+
+class UnreadableObject(CachedObject):
+    """One that is there and can't be decrypted: key and revision are known, all else raises.
+
+    So that whoever gets to it finds out, at no cost for all the others.
+    """
+
+    __slots__ = ("why",)
+
+    def __init__(self, key: bytes, revision: Revision, why: str) -> None:
+        self.key = key
+        self.revision = revision
+        self.why = why
+        self.renderings = None
+
+    def __repr__(self) -> str:
+        return f"<UnreadableObject {self.key!r} at {self.revision}: {self.why}>"
+
+    def __getattr__(self, name: str) -> NoReturn:
+        # Asked for what was never set: prefix, body and selection.
+        raise UnreadableValue(self.key, self.why)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
 from shared.eventlog.errors import Hole, Trimmed
-from shared.eventlog.protocol import Entry, Event, EventLog
+from shared.eventlog.protocol import Entry, Event, EventLog, UnreadableEvent
 from shared.fanout.snapshot import Snapshot
 from shared.objects.cachedobject import CachedObject
 from shared.objects.keyspace import PrefixTable, parent_of
@@ -270,7 +270,10 @@ class _Backfill:
                 if history is None:
                     history = self.histories[resource] = new_history()
                     history.oldest = self.oldest
-                history.append(watch_event(event, event.key))
+                if type(event) is UnreadableEvent:
+                    history.clear(event.revision)  # nobody resumes across it
+                else:
+                    history.append(watch_event(event, event.key))
         self._reached = max(self._reached, entry.revision)
         return self._reached >= self.revision
 

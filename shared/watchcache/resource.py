@@ -5,10 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 
-from shared.eventlog.protocol import Event
-from shared.objects.cachedobject import CachedObject
+from shared.eventlog.protocol import Event, UnreadableEvent
+from shared.objects.cachedobject import CachedObject, UnreadableObject
 from shared.objects.keyspace import end_of_prefix
 from shared.objects.selection import Selection
+from shared.storage.errors import UnreadableValue
 from shared.storage.protocol import Revision
 from shared.watchcache.event import WatchEvent
 from shared.watchcache.history import History
@@ -40,6 +41,7 @@ class ResourceCache:
         """How many have been ended because they did not keep up."""
         # By scope; a dict for its order and its quick removal.
         self._watchers: dict[bytes, dict[Watcher, None]] = {}
+        self._unreadable: set[bytes] = set()
 
     def __repr__(self) -> str:
         return (
@@ -66,6 +68,24 @@ class ResourceCache:
     def shows(self, revision: Revision) -> bool:
         """Whether the present objects are exactly those of `revision`: a page's, say."""
         return self.revision <= revision <= self._progress.revision
+
+    @property
+    def unreadable_count(self) -> int:
+        """How many objects can't be decrypted; they are counted and listed like the others."""
+        return len(self._unreadable)
+
+    def check_readable(self, scope: bytes) -> None:
+        """Do nothing if all that is in the scope can be read.
+
+        Raises:
+            UnreadableValue: something can't.
+        """
+        for key in self._unreadable:
+            found = self._objects[key]
+            if type(found) is UnreadableObject and (
+                key.startswith(scope) if scope.endswith(b"/") else key == scope
+            ):
+                raise UnreadableValue(key, found.why)
 
     def get(self, key: bytes) -> CachedObject | None:
         return self._objects.get(key)
@@ -155,7 +175,8 @@ class ResourceCache:
         current = self._objects.get(key)
         if current is not None:
             key = current.key  # one copy of the key for all states of the object
-        seen = watch_event(event, key)
+        readable = type(event) is not UnreadableEvent
+        seen = watch_event(event, key) if readable else _unreadable_event(event, key)
         if event.type == "DELETED":
             if current is not None:
                 del self._objects[key]
@@ -170,15 +191,34 @@ class ResourceCache:
                 self._items[index] = seen.object
             self._objects[key] = seen.object
         self.revision = event.revision
+        if self._unreadable:
+            self._unreadable.discard(key)
+        if not readable:
+            self._break_off(event, parent)
+            return
         self._history.append(seen)
         if self._watchers:
             self._dispatch(seen, parent)
+
+    def _break_off(self, event: Event, parent: bytes) -> None:
+        """End whoever would have to be told what the object of the event is.
+
+        The history begins behind it, so that nobody resumes across it either: lists fail as long
+        as the object is there, and say why.
+        """
+        if event.type != "DELETED":
+            self._unreadable.add(event.key)
+        self._history.clear(event.revision)
+        for scope in (self.prefix, parent, event.key):
+            for watcher in tuple(self._watchers.get(scope, ())):
+                watcher.end(EndReason.UNREADABLE)
 
     def load(self, objects: Iterable[CachedObject], history: History) -> None:
         """Become what a snapshot says. It has no watchers then."""
         self._objects = {item.key: item for item in objects}
         self._keys = sorted(self._objects)
         self._items = [self._objects[key] for key in self._keys]
+        self._unreadable = {item.key for item in self._items if type(item) is UnreadableObject}
         self._history = history
         self.revision = history.oldest
 
@@ -190,7 +230,8 @@ class ResourceCache:
         fan-out had written under the old rule; open watches go on.
         """
         for item in self._objects.values():
-            item.selection = select(item)
+            if type(item) is not UnreadableObject:
+                item.selection = select(item)
         self._history.clear(self._progress.revision)
 
     def split(self, prefix: bytes) -> ResourceCache:
@@ -206,6 +247,7 @@ class ResourceCache:
         del self._keys[first:end], self._items[first:end]
         for item in objects:
             del self._objects[item.key]
+            self._unreadable.discard(item.key)
         taken.revision = self.revision  # of the last change here or elsewhere: rather too new
         return taken
 
@@ -246,3 +288,8 @@ def watch_event(event: Event, key: bytes) -> WatchEvent:
         return WatchEvent(event.type, item)
     left = CachedObject(key, event.revision, previous.prefix, previous.body, previous.selection)
     return WatchEvent(event.type, item, WatchEvent("ADDED", item), WatchEvent("DELETED", left))
+
+
+def _unreadable_event(event: Event, key: bytes) -> WatchEvent:
+    assert isinstance(event, UnreadableEvent)
+    return WatchEvent(event.type, UnreadableObject(key, event.revision, event.why))

@@ -28,6 +28,8 @@ class EndReason(Enum):
     """Its owner, or the server, closed it."""
     EXPIRED = "expired"
     """The cache was loaded anew and does not know what happened in between."""
+    UNREADABLE = "unreadable"
+    """An object came that can't be decrypted: nobody can say whose selection it is in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
