@@ -167,9 +167,7 @@ class ApiProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow = WaitingFlow(transport, self.pipeline)
-        ssl_object = transport.get_extra_info("ssl_object")
-        if ssl_object is not None:
-            self._peer = peer_of_connection(ssl_object)
+        self._peer = peer_of_connection(transport.get_extra_info("ssl_object"))
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
