@@ -137,7 +137,7 @@ class ClusterAuthenticationTrust:
         if proxies:
             data[PROXY_CA] = proxies
             for key, ours in self._lists.items():
-                data[key] = _joined(present.get(key, ""), ours)
+                data[key] = joined(present.get(key, ""), ours)
         return {**obj, "data": data}
 
 
@@ -162,7 +162,7 @@ def _pem(authorities: Authorities | None) -> str:
     return "" if authorities is None else authorities.pem
 
 
-def _joined(present: str, ours: Iterable[str]) -> str:
+def joined(present: str, ours: Iterable[str]) -> str:
     """Return a JSON list of the present items and ours, each once."""
     try:
         before = orjson.loads(present) if present else []
