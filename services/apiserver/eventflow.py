@@ -2,7 +2,8 @@
 
 One process alone does it all itself: storage → log in memory → cache → watchers
 (`OwnEventFlow`). One of several gets a snapshot from a watchfanout and follows the log that
-this fills (`SharedEventFlow`); the second half is the same.
+this fills (`SharedEventFlow`); the second half is the same. What is encrypted at rest is so
+in snapshot and log as well, and opened on its way into the cache.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from shared.eventlog import EventLog, EventLogError
 from shared.eventlog.memory import MemoryEventLog
 from shared.eventlog.protocol import Bounds, Entry
 from shared.fanout import Follower, HistoryLost, load_snapshot
+from shared.fanout.opening import Opener
 from shared.objects import Extractor
 from shared.storage import Compacted, Revision, Storage, StorageUnavailable
 from shared.watchcache import ReloadNeeded, StaleSnapshot, WatchCache
@@ -39,8 +41,9 @@ that want to resume here. Then it serves without a past."""
 class EventFlow(ABC):
     """Keeps a watch cache up to date."""
 
-    def __init__(self, cache: WatchCache) -> None:
+    def __init__(self, cache: WatchCache, opener: Opener) -> None:
         self._cache = cache
+        self._opener = opener
         self.ready = asyncio.Event()
         """Set while the cache may be served from."""
 
@@ -68,9 +71,15 @@ class OwnEventFlow(EventFlow):
     """Of a server that follows its storage itself."""
 
     def __init__(
-        self, storage: Storage, cache: WatchCache, extractor: Extractor, *, etcd_prefix: str
+        self,
+        storage: Storage,
+        cache: WatchCache,
+        extractor: Extractor,
+        opener: Opener,
+        *,
+        etcd_prefix: str,
     ) -> None:
-        super().__init__(cache)
+        super().__init__(cache, opener)
         self._storage = storage
         self._extractor = extractor
         self._etcd_prefix = etcd_prefix
@@ -91,7 +100,7 @@ class OwnEventFlow(EventFlow):
         snapshot = await load_snapshot(
             self._storage, self._extractor, etcd_prefix=self._etcd_prefix
         )
-        await self._cache.load(snapshot)
+        await self._cache.load(await self._opener.snapshot(snapshot))
         if snapshot.skipped:
             log.warning("values that are no objects", extra={"count": snapshot.skipped})
         event_log = MemoryEventLog()
@@ -106,7 +115,7 @@ class OwnEventFlow(EventFlow):
                 while follower.revision < snapshot.revision:  # noqa: ASYNC110
                     await asyncio.sleep(0.005)
                 self.ready.set()
-                await self._cache.follow(event_log)
+                await self._cache.follow(self._opener.log(event_log))
         finally:
             await event_log.aclose()
 
@@ -130,13 +139,14 @@ class SharedEventFlow(EventFlow):
         snapshots: Snapshots,
         event_log: EventLog,
         cache: WatchCache,
+        opener: Opener,
         *,
         on_lag: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         """`on_lag` gets to know how long events were on their way to the cache."""
-        super().__init__(cache)
+        super().__init__(cache, opener)
         self._snapshots = snapshots
-        self._log = MeasuredLog(event_log, on_lag)
+        self._log = MeasuredLog(opener.log(event_log), on_lag)
         self.reloads = 0
         """How often what followed was gone from the log, and everything was loaded anew."""
 
@@ -160,7 +170,7 @@ class SharedEventFlow(EventFlow):
         while True:
             try:
                 snapshot = await self._snapshots.newest(at_least=await self._log_begins())
-                await self._cache.load(snapshot)
+                await self._cache.load(await self._opener.snapshot(snapshot))
             except (StorageUnavailable, StaleSnapshot, Compacted) as error:
                 log.warning("no snapshot to begin with", extra={"why": str(error)})
                 await asyncio.sleep(RETRY_S * (0.5 + random.random()))

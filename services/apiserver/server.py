@@ -32,6 +32,8 @@ from services.apiserver.certificates import ServingFiles, admin_token, serving_f
 from services.apiserver.codec import codec_for
 from services.apiserver.customresources.registrar import Registrar
 from services.apiserver.discovery import Discovery
+from services.apiserver.encryption.configuration import ConfigurationError
+from services.apiserver.encryption.configured import ConfiguredEncryption
 from services.apiserver.eventflow import (
     EventFlow,
     OwnEventFlow,
@@ -79,10 +81,12 @@ from shared import kubeconfig
 from shared.eventlog import EventLog
 from shared.fanout import extractor_for
 from shared.fanout.client import SnapshotAccess
+from shared.fanout.opening import Opener
 from shared.objects import Extractor
 from shared.resources import ResourceTable, builtin_table
 from shared.storage import Storage, StorageError
 from shared.storage.compaction import Compaction
+from shared.storage.encryption import EncryptedStorage, StoredResources
 from shared.watchcache import EndReason, HistoryLimits, ReadyWatchers, WatchCache
 
 log = logging.getLogger("kubefan.apiserver")
@@ -155,9 +159,20 @@ class ApiServer:
         options, table = self._options, self._table
         extractor = extractor_for(table.resources(), options.etcd_prefix)
         cache = WatchCache(history_limits=history_limits(options))
+        configured = configured_encryption(options, table)
+        encryption = configured.encryption
+        opener = Opener(encryption, extractor, etcd_prefix=options.etcd_prefix)
         events = event_flow(
-            options, storage, event_log, cache, extractor, on_lag=self._metrics.fanout_lag.observe
+            options,
+            storage,
+            event_log,
+            cache,
+            extractor,
+            opener,
+            on_lag=self._metrics.fanout_lag.observe,
         )
+        if encryption.is_used:  # everything but the event flow
+            storage = EncryptedStorage(storage, encryption)
         backend = Backend(
             storage,
             cache,
@@ -204,6 +219,7 @@ class ApiServer:
                 tasks.create_task(events.run(), name="event flow"),
                 tasks.create_task(self._metrics.sample_event_loop(), name="event loop sampler"),
                 tasks.create_task(authorization.run(), name="authorization"),
+                tasks.create_task(configured.run(), name="encryption configuration"),
             ]
             if self._auditor is not None:
                 self._auditor.metrics.show_in(self._metrics)
@@ -490,18 +506,32 @@ def event_flow(
     event_log: EventLog | None,
     cache: WatchCache,
     extractor: Extractor,
+    opener: Opener,
     *,
     on_lag: Callable[[float], None],
 ) -> EventFlow:
     """Return what keeps the cache up to date: by the storage itself, or by the shared log."""
     prefix = options.etcd_prefix
     if event_log is None:
-        return OwnEventFlow(storage, cache, extractor, etcd_prefix=prefix)
+        return OwnEventFlow(storage, cache, extractor, opener, etcd_prefix=prefix)
     given = options.event_log
     access = SnapshotAccess.from_files(given.watchfanout_cafile, given.watchfanout_token_file)
     servers = given.watchfanout_servers
     snapshots = Snapshots(servers, access, storage, extractor, etcd_prefix=prefix)
-    return SharedEventFlow(snapshots, event_log, cache, on_lag=on_lag)
+    return SharedEventFlow(snapshots, event_log, cache, opener, on_lag=on_lag)
+
+
+def configured_encryption(options: ApiServerOptions, table: ResourceTable) -> ConfiguredEncryption:
+    """Return what encrypts the stored values.
+
+    Raises:
+        OptionsError: its file can't be used any more.
+    """
+    resources = StoredResources(table.resources(), options.etcd_prefix)
+    try:
+        return ConfiguredEncryption(options.encryption, resources)
+    except ConfigurationError as error:
+        raise OptionsError(f"--encryption-provider-config: {error}") from error
 
 
 def service_allocators(options: ApiServerOptions, storage: Storage) -> ServiceAllocators:

@@ -8,7 +8,7 @@ REFUSED_FLAGS = frozenset(
     """
     admission-control admission-control-config-file
     egress-selector-config-file
-    encryption-provider-config etcd-servers-overrides
+    etcd-servers-overrides
     proxy-client-cert-file
     proxy-client-key-file
     runtime-config
@@ -28,7 +28,7 @@ WARNED_FLAGS = frozenset(
     delete-collection-workers disable-http2-serving disabled-metrics emulated-version
     emulation-forward-compatible enable-aggregator-routing enable-garbage-collector
     enable-logs-handler
-    encryption-provider-config-automatic-reload endpoint-reconciler-type
+    endpoint-reconciler-type
     etcd-count-metric-poll-period etcd-db-metric-poll-interval etcd-healthcheck-timeout
     etcd-readycheck-timeout external-hostname goaway-chance http2-max-streams-per-connection
     identity-lease-duration-seconds identity-lease-renew-interval-seconds

@@ -18,8 +18,10 @@ from shared.eventlog import EventLogUnavailable, MemoryEventLog
 from shared.eventlog.protocol import Bounds, Entry
 from shared.fanout import Follower, extractor_for
 from shared.fanout.client import SnapshotAccess
+from shared.fanout.opening import Opener
 from shared.resources import builtin_table
 from shared.storage import Revision
+from shared.storage.encryption import Encryption, StoredResources
 from shared.storage.sqlite import SqliteStorage
 from shared.watchcache import Expired, WatchCache
 
@@ -89,7 +91,9 @@ def play(path: Path, story: Callable[[Replica], Awaitable[None]]) -> None:
             (), SnapshotAccess("", ""), storage, extractor, etcd_prefix="/registry"
         )
         lags: list[float] = []
-        flow = SharedEventFlow(snapshots, log, cache, on_lag=lags.append)
+        encryption = Encryption({}, StoredResources((), "/registry"))
+        opener = Opener(encryption, extractor, etcd_prefix="/registry")
+        flow = SharedEventFlow(snapshots, log, cache, opener, on_lag=lags.append)
         try:
             async with asyncio.timeout(PATIENCE_S):
                 await story(Replica(storage, log, cache, flow, lags))

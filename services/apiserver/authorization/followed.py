@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 from services.apiserver.registry.strategy import Object
 from shared.objects import CachedObject
+from shared.storage import UnreadableValue
 from shared.timeslice import TimeSlice
 from shared.watchcache import Expired, ResourceCache
 
@@ -90,7 +91,10 @@ class Followed(Generic[Value]):
 
     def _put(self, key: bytes, item: CachedObject | None) -> None:
         old = self._values.pop(key, None)
-        new = None if item is None else self._read(self._decode(item.body))
+        try:
+            new = None if item is None else self._read(self._decode(item.body))
+        except UnreadableValue:
+            new = None  # what can't be decrypted grants nothing
         if new is not None:
             self._values[key] = new
         if old is not None or new is not None:

@@ -41,7 +41,7 @@ from shared.fanout import definition_rule
 from shared.objects import CachedObject
 from shared.resources import ResourceTable
 from shared.resources.keys import key_prefix
-from shared.storage import Revision, RevisionConflict, StorageError
+from shared.storage import Revision, RevisionConflict, StorageError, UnreadableValue
 from shared.timeslice import TimeSlice
 from shared.watchcache import EndReason
 
@@ -125,7 +125,10 @@ class Registrar:
             before = self._known.get(item.key)
             if before is not None and before.revision == item.revision:
                 continue
-            crd = store.decode(item.body)
+            try:
+                crd = store.decode(item.body)
+            except UnreadableValue:
+                continue  # served as before until it can be read again
             groups.add(crd["spec"]["group"])
             self._look_at(item, crd, tasks)
         self._unsettled |= groups

@@ -158,6 +158,8 @@ class WebhookStore(ResourceStore):
         matches: Matches | None,
         on_ready: Callable[[], None],
     ) -> Watcher:
+        if after is None and self.cache.unreadable_count:
+            self.cache.check_readable(scope)
         inner = self.cache.watch(after=after, scope=scope, matches=matches)
         return ConvertingWatcher(self, inner, on_ready)  # type: ignore[return-value]
 

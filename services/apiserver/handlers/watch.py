@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from services.apiserver.codec import protobuf
-from services.apiserver.errors import BadRequest, Expired, to_status
+from services.apiserver.errors import ApiError, BadRequest, Expired, to_status
 from services.apiserver.handlers.get import wait_for_version
 from services.apiserver.handlers.representation import as_table, is_plain, written
 from services.apiserver.handlers.selection import Selected, selected
@@ -28,13 +28,14 @@ from services.apiserver.negotiation import (
     negotiate_watch,
 )
 from services.apiserver.printers import partial as partial_metadata
+from services.apiserver.registry.interpret import interpret, unreadable
 from services.apiserver.registry.served import Served
 from services.apiserver.request import AnyResponse, Receive, Request, Send, StreamResponse
 from services.apiserver.validation.options import ListOptions, parse_list_options
 from shared.objects.cachedobject import CachedObject
-from shared.storage import Revision
+from shared.storage import Revision, UnreadableValue
+from shared.watchcache import EndReason, ReadyWatchers, Renderings, Watcher, WatchEvent, event_frame
 from shared.watchcache import Expired as HistoryExpired
-from shared.watchcache import ReadyWatchers, Renderings, Watcher, WatchEvent, event_frame
 
 BOOKMARK_BEFORE_END_S = 2.0
 """A bookmark shortly before the end lets the client resume from there."""
@@ -195,8 +196,10 @@ class WatchStream:
             self._watcher = self._subscribe(partial(self._ready.add, self._drain_now))
         except HistoryExpired as error:
             refusal = Expired(f"The resourceVersion for the provided watch is too old: {error}")
-            frame = _framing(self._media)("ERROR", written(to_status(refusal), self._media))
-            await send({"type": "http.response.body", "body": frame})
+            await send({"type": "http.response.body", "body": self._error(refusal)})
+            return
+        except UnreadableValue as error:
+            await send({"type": "http.response.body", "body": self._error(interpret(error))})
             return
         loop = asyncio.get_running_loop()
         timers = [loop.call_later(self._lifetime_s, self._end)]
@@ -217,7 +220,7 @@ class WatchStream:
                     self._on_initialized()
                 await self._follow(send, loop)
             if not gone.done():
-                await send({"type": "http.response.body", "body": b""})
+                await send({"type": "http.response.body", "body": self._last_words()})
         finally:
             gone.cancel()
             for timer in timers:
@@ -279,6 +282,15 @@ class WatchStream:
         frames = self._frames
         body = b"".join([frames(event, initial) for event in events])
         await send({"type": "http.response.body", "body": body, "more_body": True})
+
+    def _last_words(self) -> bytes:
+        if self._watcher.ended is EndReason.UNREADABLE:
+            # Lists name the object.
+            return self._error(unreadable("an object that is watched can't be read"))
+        return b""
+
+    def _error(self, error: ApiError) -> bytes:
+        return _framing(self._media)("ERROR", written(to_status(error), self._media))
 
     def _wake(self) -> None:
         waiter = self._waiter

@@ -21,6 +21,7 @@ from services.apiserver.options import (
     audit,
     authentication,
     authorization,
+    encryption,
     event_log,
     flow_control,
     oidc,
@@ -30,6 +31,7 @@ from services.apiserver.options import (
 from services.apiserver.options.audit import AuditOptions
 from services.apiserver.options.authentication import AuthenticationOptions
 from services.apiserver.options.authorization import AuthorizationOptions
+from services.apiserver.options.encryption import EncryptionOptions
 from services.apiserver.options.event_log import EventLogOptions
 from services.apiserver.options.flow_control import FlowControlOptions
 from services.apiserver.options.oidc import OidcOptions
@@ -72,6 +74,7 @@ class ApiServerOptions:
     authorization: AuthorizationOptions = field(default_factory=AuthorizationOptions)
     flow_control: FlowControlOptions = field(default_factory=FlowControlOptions)
     audit: AuditOptions = field(default_factory=AuditOptions)
+    encryption: EncryptionOptions = field(default_factory=EncryptionOptions)
     watch_cache: bool = True
     default_watch_cache_size: int = 100
     """Events (count) kept per resource for resuming watches, at least; see watchcache."""
@@ -135,6 +138,7 @@ GROUPS: Mapping[str, FlagGroup] = {
     "authorization": authorization,
     "flow_control": flow_control,
     "audit": audit,
+    "encryption": encryption,
 }
 """By the field of ApiServerOptions."""
 

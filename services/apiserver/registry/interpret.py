@@ -17,11 +17,13 @@ from services.apiserver.errors import (
     Cause,
     Conflict,
     Expired,
+    InternalError,
     Invalid,
     NotFound,
     ServiceUnavailable,
     Timeout,
 )
+from shared.objects.wire import SEALED
 from shared.resources import Resource
 from shared.storage import (
     Compacted,
@@ -29,6 +31,7 @@ from shared.storage import (
     KeyValue,
     StorageError,
     StorageUnavailable,
+    UnreadableValue,
 )
 
 OPTIMISTIC_LOCK = (
@@ -56,9 +59,15 @@ def not_found(resource: Resource, name: str) -> NotFound:
 def already_exists(resource: Resource, obj: dict[str, Any], current: KeyValue) -> AlreadyExists:
     name = obj["metadata"]["name"]
     message = f'{resource.group_resource} "{name}" already exists'
-    if "deletionTimestamp" in orjson.loads(current.value).get("metadata", {}):
+    if is_being_deleted(current):
         message = f"object is being deleted: {message}"
     return AlreadyExists(message, details=details_of(resource, name))
+
+
+def is_being_deleted(current: KeyValue) -> bool:
+    if current.value.startswith(SEALED):
+        return False  # it could not be decrypted
+    return "deletionTimestamp" in orjson.loads(current.value).get("metadata", {})
 
 
 def modified(resource: Resource, name: str) -> Conflict:
@@ -118,7 +127,14 @@ def interpret(error: StorageError) -> ApiError:
             return ServiceUnavailable(
                 f"the storage did not answer: {error}", details={}, retry_after_s=1
             )
+        case UnreadableValue():
+            return unreadable(str(error))
     raise error  # a kind nobody thought of is a bug: 500, logged with its trace
+
+
+def unreadable(why: str) -> InternalError:
+    """Return the 500 about something that can't be decrypted, as Go's NewInternalError."""
+    return InternalError(f"Internal error occurred: {why}", causes=[Cause("", why)])
 
 
 def too_large_resource_version(wanted: int, current: int) -> Timeout:

@@ -45,7 +45,7 @@ from services.apiserver.validation.metadata import (
 from shared.objects.wire import to_body
 from shared.resources import Resource
 from shared.resources.keys import key_prefix
-from shared.storage import KeyExists, KeyValue, Revision, RevisionConflict
+from shared.storage import KeyExists, KeyValue, Revision, RevisionConflict, StaleKeyValue
 from shared.watchcache import Expired, Watcher
 from shared.watchcache.watcher import Matches
 
@@ -57,11 +57,15 @@ GENERATE_ATTEMPTS = 8
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """An object as it is now: its revision and wire body. `live`: read from storage itself."""
+    """An object as it is now: its revision and wire body. `live`: read from storage itself.
+
+    `stale`: storage would keep the same in another form now (under another encryption key).
+    """
 
     revision: Revision
     body: bytes
     live: bool
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,9 @@ class ResourceStore:
         matches: Matches | None,
         on_ready: Callable[[], None],
     ) -> Watcher:
-        """See ResourceCache.watch."""
+        """See ResourceCache.watch; UnreadableValue where it would begin with what can't be read."""
+        if after is None and self.cache.unreadable_count:
+            self.cache.check_readable(scope)
         try:
             watcher = self.cache.watch(after=after, scope=scope, matches=matches, on_ready=on_ready)
         except Expired:
@@ -176,7 +182,8 @@ class ResourceStore:
         return to_body(found.value, found.revision)[1]
 
     def _current(self, found: KeyValue) -> Current:
-        return Current(found.revision, self.body_of(found), live=True)
+        is_stale = type(found) is StaleKeyValue
+        return Current(found.revision, self.body_of(found), live=True, stale=is_stale)
 
     # -- creating ------------------------------------------------------------------
 
@@ -350,7 +357,7 @@ class ResourceStore:
         old["metadata"].pop("resourceVersion", None)
         self._prepare_update(ctx, obj, old, subresource)
         hooks = subresource or self.strategy
-        if obj == old and not always_write:
+        if obj == old and not (always_write or current.stale):
             # A write that changes nothing is none; but only if what it looked at is the truth.
             if not current.live:
                 raise _MaybeStale
