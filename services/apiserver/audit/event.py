@@ -276,6 +276,9 @@ class RequestAudit(Audit):
         await self._tell(PANIC)
 
     async def complete(self) -> None:
+        # Request and event know each other: left so, only the collector would free them, with
+        # all that they hold.
+        self._request.audit = NO_AUDIT
         if not self._started or self._user is None:
             return
         self._started = False
