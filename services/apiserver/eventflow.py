@@ -15,7 +15,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from pathlib import Path
 
 from services.apiserver.snapshots import Snapshots
 from shared.eventlog import EventLog, EventLogError
@@ -213,35 +212,3 @@ class MeasuredLog:
 
     async def aclose(self) -> None:
         await self._log.aclose()
-
-
-Observe = Callable[[str, float], None]
-
-
-async def open_storage(
-    *,
-    etcd_servers: tuple[str, ...],
-    etcd_cafile: str,
-    etcd_certfile: str,
-    etcd_keyfile: str,
-    data_dir: Path,
-    observe: Observe,
-) -> Storage:
-    """Open etcd where servers are named, else the embedded store under `data_dir`.
-
-    Raises:
-        StorageError: it can't be opened.
-    """
-    if not etcd_servers:
-        from shared.storage.sqlite import SqliteStorage
-
-        return SqliteStorage.open(data_dir / "store.db", observe=observe)
-    # Imported where it is used: gRPC costs an embedded server 20 MB.
-    from shared.storage.etcd import EtcdStorage, TlsFiles
-
-    tls = None
-    if any(url.startswith("https://") for url in etcd_servers):
-        tls = TlsFiles(
-            *(Path(file) if file else None for file in (etcd_cafile, etcd_certfile, etcd_keyfile))
-        )
-    return await EtcdStorage.open(etcd_servers, tls=tls, observe=observe)

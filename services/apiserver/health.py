@@ -5,9 +5,13 @@ Source: kube-apiserver v1.36.2, apiserver/pkg/server/healthz/healthz.go.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from services.apiserver.request import Response
+from shared.storage import Storage, StorageError
+
+STORAGE_TIMEOUT_S = 2.0
 
 CheckHealth = Callable[[], Awaitable[str | None]]
 """Returns None when all is well, else the reason, for the log and not for the client."""
@@ -73,3 +77,37 @@ def _text(lines: Sequence[str]) -> bytes:
 async def always() -> str | None:
     """The check that only shows that the server answers."""
     return None
+
+
+def storage_check(storage: Storage) -> CheckHealth:
+    """Return the check whether the storage answers."""
+
+    async def check() -> str | None:
+        try:
+            async with asyncio.timeout(STORAGE_TIMEOUT_S):
+                await storage.current_revision()
+        except (StorageError, TimeoutError) as error:
+            return str(error) or "timeout"
+        return None
+
+    return check
+
+
+def standard_checks(
+    etcd: CheckHealth, *, is_loaded: Callable[[], bool], is_stopping: Callable[[], bool]
+) -> Mapping[str, HealthChecks]:
+    """Return the three endpoints by their names."""
+
+    async def informers() -> str | None:
+        return None if is_loaded() else "the cache is being loaded"
+
+    async def shutdown() -> str | None:
+        return "shutting down" if is_stopping() else None
+
+    base = {"ping": always, "log": always, "etcd": etcd}
+    ready = {**base, "etcd-readiness": etcd, "informer-sync": informers, "shutdown": shutdown}
+    return {
+        "healthz": HealthChecks("healthz", base),
+        "livez": HealthChecks("livez", base),
+        "readyz": HealthChecks("readyz", ready),
+    }
