@@ -84,6 +84,7 @@ class Pipeline:
         self._metrics = metrics
         self._request_timeout_s = request_timeout_s
         self._auditor = auditor
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -161,7 +162,10 @@ class Pipeline:
         try:
             # After authentication: the answer is about the user.
             await authorize(self._authorizers, request.user, info, request.audit)
-            with RequestTimeout(self._request_timeout_s):
+            loop = self._loop
+            if loop is None:
+                loop = self._loop = asyncio.get_running_loop()
+            with RequestTimeout(self._request_timeout_s, loop):
                 if info.is_resource_request:
                     response = await self._resources(request)
                 else:
@@ -208,14 +212,16 @@ class RequestTimeout:
     is never in here: it is neither nested in another nor moved.
     """
 
-    __slots__ = ("_expired", "_seconds", "_task", "_timer")
+    __slots__ = ("_expired", "_loop", "_seconds", "_task", "_timer")
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, loop: asyncio.AbstractEventLoop) -> None:
+        # Given, because to ask for the running loop is a system call (getpid).
+        self._loop = loop
         self._seconds = seconds
         self._expired = False
 
     def __enter__(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         self._task = asyncio.current_task(loop)
         self._timer = loop.call_later(self._seconds, self._expire)
 

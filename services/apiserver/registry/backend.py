@@ -30,6 +30,8 @@ class CurrentRevision:
         # A future each, and not one that all shield: 3 us less for a reader.
         self._waiting: list[asyncio.Future[Revision]] = []  # bounded by the requests in flight
         self._asking: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Kept: to ask for the running loop is a system call."""
 
     async def get(self) -> Revision:
         """Return a revision that covers every write acknowledged before this call.
@@ -37,10 +39,13 @@ class CurrentRevision:
         Raises:
             StorageUnavailable: the store did not answer.
         """
-        answer: asyncio.Future[Revision] = asyncio.get_running_loop().create_future()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Revision] = loop.create_future()
         self._waiting.append(answer)
         if self._asking is None:
-            self._asking = asyncio.create_task(self._ask(), name="current revision")
+            self._asking = loop.create_task(self._ask(), name="current revision")
         return await answer
 
     async def _ask(self) -> None:
