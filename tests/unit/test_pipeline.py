@@ -336,8 +336,12 @@ def test_errors_are_written_as_the_client_reads(
 
 def test_what_is_answered_is_counted_without_names_that_clients_make_up() -> None:
     world = World(failing(Conflict("no")))
-    for name in ("a", "b", "c"):
-        ask(world, path=f"/api/v1/namespaces/{name}/made-up-{name}/x")
+
+    async def scenario() -> None:
+        for name in ("a", "b", "c"):
+            await world.ask(path=f"/api/v1/namespaces/{name}/made-up-{name}/x")
+
+    asyncio.run(scenario())
     text = world.metrics.exposition().decode()
     assert "made-up" not in text
     (line,) = (one for one in text.splitlines() if one.startswith("apiserver_request_total{"))
