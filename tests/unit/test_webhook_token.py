@@ -13,7 +13,6 @@ import pytest
 import yaml
 from aiohttp import web
 
-from services.apiserver.authentication import webhook
 from services.apiserver.authentication.authenticator import Authenticated
 from services.apiserver.authentication.webhook import WebhookTokenAuthenticator
 from services.apiserver.authentication.webhookcache import WebhookCache
@@ -83,7 +82,7 @@ def with_webhook(
             path = directory / "webhook.kubeconfig"
             path.write_text(yaml.safe_dump(config))
             authenticator = WebhookTokenAuthenticator(
-                kubeconfig.load(path), version=version, api_audiences=("api",)
+                kubeconfig.load(path), version=version, api_audiences=("api",), backoff_s=0.005
             )
             try:
                 await attempt(hook, authenticator)
@@ -91,11 +90,6 @@ def with_webhook(
                 await authenticator.aclose()
 
     asyncio.run(scenario())
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook, "BACKOFF_S", 0.005)
 
 
 @pytest.mark.parametrize("version", ["v1", "v1beta1"])
@@ -235,7 +229,7 @@ def test_an_answer_that_is_no_review_gets_nobody_in(tmp_path: Path, body: bytes)
 def test_a_webhook_that_is_not_there_gets_nobody_in() -> None:
     async def scenario() -> None:
         access = kubeconfig.ClusterAccess("https://127.0.0.1:1")
-        authenticator = WebhookTokenAuthenticator(access, version="v1")
+        authenticator = WebhookTokenAuthenticator(access, version="v1", backoff_s=0.005)
         with pytest.raises(Unauthorized, match="Cannot connect"):
             await authenticator.authenticate_token("t", ())
         await authenticator.aclose()

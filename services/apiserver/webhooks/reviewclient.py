@@ -44,11 +44,13 @@ class ReviewClient:
         self._timeout_s = timeout_s
         self._backoff_s = backoff_s
         self._session: ClientSession | None = None
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"<ReviewClient {self._access.server}>"
 
     async def aclose(self) -> None:
+        self._closed = True
         if self._session is not None:
             await self._session.close()
 
@@ -73,6 +75,8 @@ class ReviewClient:
     async def _post(self, body: bytes) -> bytes:
         import aiohttp  # only who has a webhook needs its 10 MB
 
+        if self._closed:
+            raise ReviewError("shutting down")
         if self._session is None:
             self._session = aiohttp.ClientSession()
         url = self._access.server
@@ -115,7 +119,7 @@ def _status(raw: bytes, asked: dict[str, Any]) -> dict[str, Any]:
         review = orjson.loads(raw)
     except orjson.JSONDecodeError:
         raise ReviewError("the webhook's answer is not JSON") from None
-    status = review.get("status", {}) if isinstance(review, dict) else None
+    status = review.get("status") or {} if isinstance(review, dict) else None
     if not isinstance(status, dict) or any(
         review.get(name, asked[name]) != asked[name] for name in ("kind", "apiVersion")
     ):
