@@ -147,7 +147,7 @@ class Leader:
             await self._state.load(snapshot)
             log.info("loaded from etcd", extra={"objects": len(snapshot.objects)})
         for item in self._state.cache.rest.scan(self._definitions.prefix):
-            self._definitions.learn(item.prefix + item.body)
+            self._definitions.learn(item.key, item.prefix + item.body)
 
     async def _read_up_to(self, revision: Revision) -> None:
         async with aclosing(self._log.read(after=self._state.revision)) as entries:

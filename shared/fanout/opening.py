@@ -70,6 +70,7 @@ class Opener:
         for item in snapshot.objects:
             if item.key.startswith(self._definitions.prefix):
                 self._learn(item)
+        self._extractor.unknown.clear()  # who could know has been asked
         objects: list[CachedObject] = []
         skipped = snapshot.skipped
         for item in snapshot.objects:
@@ -90,20 +91,28 @@ class Opener:
             log.error("values that can't be read", extra={"count": self.unreadable})
         return Snapshot(snapshot.revision, objects, skipped)
 
+    def passes(self, entry: Entry) -> bool:
+        """Whether there is nothing to do for the entry."""
+        if self._encryption.is_used:
+            definitions = self._definitions.prefix
+            for event in entry.events:
+                if not event.prefix or event.key.startswith(definitions):
+                    return False
+            return True
+        return all(event.prefix for event in entry.events)
+
     def log(self, event_log: EventLog) -> OpenedLog:
         """Return the log as it reads with everything in it opened."""
         return OpenedLog(event_log, self)
 
     async def entry(self, entry: Entry) -> Entry:
-        """Return the entry with everything in it opened."""
-        if not self._encryption.is_used and all(event.prefix for event in entry.events):
-            return entry
+        """Return the entry with everything in it opened, and learn its definitions."""
         events: list[Event] = []
         time_slice = TimeSlice()
         for event in entry.events:
             if event.prefix:
                 if event.key.startswith(self._definitions.prefix) and event.type != "DELETED":
-                    self._definitions.learn(event.prefix + event.body)
+                    self._definitions.learn(event.key, event.prefix + event.body)
                 events.append(event)
                 continue
             opened = self._event(event)
@@ -125,17 +134,22 @@ class Opener:
             self._report(error)
             return UnreadableEvent(event.type, key, revision, b"", b"", NO_SELECTION, why=error.why)
         if change.value is None or change.previous is None:
-            return self._translator.event(change)
+            return self._translated(change)
         try:
             change = replace(change, previous=self._opened(change.previous))
         except UnreadableValue:
             # Who watched when that was written has been told that it can't be read.
-            return self._modified_from_unknown(change)
-        return self._translator.event(change)
+            opened = self._translated(replace(change, previous=None))
+            return None if opened is None else replace(opened, type="MODIFIED")
+        return self._translated(change)
 
-    def _modified_from_unknown(self, change: Change) -> Event | None:
-        event = self._translator.event(replace(change, previous=None))
-        return None if event is None else replace(event, type="MODIFIED")
+    def _translated(self, change: Change) -> Event | None:
+        event = self._translator.event(change)
+        if event is not None and not event.prefix:
+            # Its definition can't be decrypted: the rule known before has to do.
+            self._extractor.unknown.clear()
+            event = self._translator.event(change)
+        return event
 
     def _opened(self, item: KeyValue) -> KeyValue:
         return replace(item, value=self._plain(item.key, item.value))
@@ -152,10 +166,10 @@ class Opener:
 
     def _learn(self, item: CachedObject) -> None:
         if item.prefix:
-            self._definitions.learn(item.prefix + item.body)
+            self._definitions.learn(item.key, item.prefix + item.body)
             return
         try:
-            self._definitions.learn(self._plain(item.key, item.body))
+            self._definitions.learn(item.key, self._plain(item.key, item.body))
         except UnreadableValue:
             return  # reported with the other objects
 
@@ -181,7 +195,10 @@ class OpenedLog:
             async for entry in entries:
                 if self._opener.is_outdated:
                     raise Trimmed(entry.revision, entry.revision)
-                yield await self._opener.entry(entry)
+                if self._opener.passes(entry):
+                    yield entry
+                else:
+                    yield await self._opener.entry(entry)
 
     async def bounds(self) -> Bounds | None:
         return await self._log.bounds()

@@ -41,10 +41,16 @@ class DefinitionRules:
         self.prefix = resource_prefix(DEFINITIONS.rstrip("/"), etcd_prefix)
         """Of the keys of the CustomResourceDefinitions."""
 
-    def learn(self, stored: bytes) -> None:
-        """Use what a stored definition says. One that can't be read teaches nothing."""
+    def learn(self, key: bytes, stored: bytes) -> None:
+        """Use what a stored definition says. One that can't be read teaches nothing.
+
+        Of an encrypted one the key tells whose rule remains unknown, until somebody opens it.
+        """
         if stored.startswith(SEALED):
-            return  # whoever opens it learns it
+            plural, _, group = key[len(self.prefix) :].decode(errors="replace").partition(".")
+            prefix = resource_prefix(f"{group}/{plural}", self._etcd_prefix)
+            self._extractor.unknown.add(prefix)
+            return
         try:
             spec = orjson.loads(stored)["spec"]
             paths = [

@@ -2,7 +2,9 @@
 
 An event (or an object of a snapshot) without a prefix has in its body what is stored, and no
 selection. Its `previous`, too, is as it was stored, encrypted or plain: it is there on every
-sealed MODIFIED, for only the opened values tell whether the selection has changed.
+sealed MODIFIED, for only the opened values tell whether the selection has changed. Plain objects
+of a custom resource whose definition is encrypted pass in the same way: what is selectable of
+them stands there.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ async def load_snapshot(
     page = await storage.list(rules.prefix)
     revision = page.revision
     for item in page.items:
-        rules.learn(item.value)
+        rules.learn(item.key, item.value)
     while True:
         page = await storage.list(b"", start=start, limit=page_keys, revision=revision)
         for item in page.items:
@@ -70,8 +70,10 @@ def cached_object(item: KeyValue, extractor: Extractor) -> CachedObject:
     """Return a stored object in wire form.
 
     Raises:
-        WireError: it has none.
+        WireError: it has none; SealedValue also where its definition is encrypted.
     """
+    if extractor.unknown and extractor.is_unknown(item.key):
+        raise SealedValue("its definition is encrypted")
     wire_prefix, body = to_body(item.value, item.revision)
     selection = extractor.extract(item.key, item.value)
     return CachedObject(item.key, item.revision, wire_prefix, body, selection)

@@ -55,6 +55,8 @@ class Translator:
 
     def _event(self, change: Change) -> Event | None:
         key, revision = change.key, change.revision
+        if self._extractor.unknown and self._extractor.is_unknown(key):
+            raise SealedValue("its definition is encrypted")
         if change.value is None:
             if change.previous is None:
                 raise HistoryLost(Revision(revision - 1))
@@ -65,7 +67,7 @@ class Translator:
             return Event("DELETED", key, revision, last.prefix, last.body, last.selection)
 
         if key.startswith(self._definitions.prefix):
-            self._definitions.learn(change.value)
+            self._definitions.learn(key, change.value)
         if self._generation != self._extractor.generation:
             self._selections.clear()  # made under other rules
             self._generation = self._extractor.generation

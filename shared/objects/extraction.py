@@ -30,13 +30,15 @@ class ExtractionRule:
 class Extractor:
     """Selection data of stored objects, by key. Keys without a rule have labels only."""
 
-    __slots__ = ("_fields", "_interner", "generation")
+    __slots__ = ("_fields", "_interner", "generation", "unknown")
 
     def __init__(self, rules: Iterable[ExtractionRule] = ()) -> None:
         self._interner = SelectionInterner()
         self._fields: PrefixTable[_Fields] = PrefixTable(_Fields({}))
         self.generation = 0
         """How many rules have been added: selections of different generations do not compare."""
+        self.unknown: set[bytes] = set()
+        """Prefixes that have a rule which can't be known here: their definition is encrypted."""
         for rule in rules:
             self.add(rule)
 
@@ -46,11 +48,16 @@ class Extractor:
         Caches keep what was extracted before: see ResourceCache.reselect. The rule that is
         used already changes nothing.
         """
+        self.unknown.discard(rule.prefix)
         known = self._fields.get(rule.prefix)
         if known is not None and known.sources == rule.fields:
             return
         self._fields.register(rule.prefix, _Fields(rule.fields))
         self.generation += 1
+
+    def is_unknown(self, key: bytes) -> bool:
+        """Whether only others can extract what selectors see of the value of `key`."""
+        return any(key.startswith(prefix) for prefix in self.unknown)
 
     def extract(self, key: bytes, stored: bytes) -> Selection:
         """Return what selectors see of the stored value.

@@ -197,6 +197,84 @@ def test_logs_do_not_drown_in_values_that_cannot_be_read(caplog: pytest.LogCaptu
     assert len(caplog.records) == 20
 
 
+# -- definitions that are encrypted ------------------------------------------------------
+
+WIDGETS = b"/registry/example.com/widgets/"
+DEFINITION = b"/registry/apiextensions.k8s.io/customresourcedefinitions/widgets.example.com"
+DEFINITIONS = {("apiextensions.k8s.io", "customresourcedefinitions"): Transformer((GOOD,))}
+
+
+def definition(*paths: str) -> bytes:
+    return orjson.dumps(
+        {
+            "kind": "CustomResourceDefinition",
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "metadata": {"name": "widgets.example.com"},
+            "spec": {
+                "group": "example.com",
+                "names": {"plural": "widgets"},
+                "versions": [{"selectableFields": [{"jsonPath": path} for path in paths]}],
+            },
+        }
+    )
+
+
+def widget(color: str) -> bytes:
+    return orjson.dumps(
+        {
+            "kind": "Widget",
+            "apiVersion": "example.com/v1",
+            "metadata": {"name": "w"},
+            "spec": {"color": color},
+        }
+    )
+
+
+@pytest.mark.parametrize("provider", [GOOD, OTHER], ids=["readable", "unreadable"])
+def test_plain_objects_of_an_encrypted_definition_are_selected_by_whoever_can_read_it(
+    provider: Provider,
+) -> None:
+    extractor = Extractor()
+    fanout = Translator(extractor, DefinitionRules(extractor, "/registry"))
+    stored = provider.seal(definition(".spec.color"), DEFINITION)
+    key = WIDGETS + b"ns/w"
+    events = [
+        fanout.event(Change(DEFINITION, stored, Revision(2), None)),
+        fanout.event(Change(key, widget("red"), Revision(3), None)),
+        fanout.event(Change(key, widget("blue"), Revision(4), at(widget("red"), 3, key))),
+    ]
+    entry = Entry(Revision(1), Revision(4), tuple(event for event in events if event))
+    one = Opener(Encryption(DEFINITIONS, RESOURCES), Extractor(), etcd_prefix="/registry")
+    _, added, modified = asyncio.run(one.entry(entry)).events
+    assert b"red" in added.body
+    assert b"blue" in modified.body
+    if provider is GOOD:
+        assert added.selection.fields == {"spec.color": "red"}
+        assert modified.selection.fields == {"spec.color": "blue"}
+        assert modified.previous is not None
+        assert modified.previous.selection.fields == {"spec.color": "red"}
+    else:
+        assert added.selection.fields == {}
+
+
+def test_a_store_whose_definition_cannot_be_read_is_followed_all_the_same(tmp_path: Path) -> None:
+    key = WIDGETS + b"ns/w"
+
+    async def first(storage: SqliteStorage) -> None:
+        await storage.create(DEFINITION, OTHER.seal(definition(".spec.color"), DEFINITION))
+        await storage.create(key, widget("red"))
+
+    async def story(flow: Flow) -> None:
+        widgets = flow.cache.resource(WIDGETS)
+        for color in (b"red", b"blue"):
+            found = widgets.get(key)
+            assert found is not None
+            assert color in found.body
+            await flow.write(widget("blue"), key)
+
+    following(tmp_path, story, GOOD, first=first)
+
+
 # -- the cache ---------------------------------------------------------------------------
 
 
