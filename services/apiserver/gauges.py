@@ -59,6 +59,16 @@ def add(metrics: Metrics, cache: WatchCache, flow_control: FlowControl) -> None:
         },
     )
     gauge(
+        "kubefan_unreadable_objects",
+        "Objects that can't be decrypted, by resource.",
+        "resource",
+        lambda: {
+            name_of(one.prefix): one.unreadable_count
+            for one in cache.resources
+            if one.unreadable_count
+        },
+    )
+    gauge(
         "kubefan_cache_revision",
         "The storage revision that the watch cache has reached.",
         "",

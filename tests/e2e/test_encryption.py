@@ -164,7 +164,12 @@ def test_without_the_key_secrets_are_errors_and_everything_else_is_served(
     why = 'unable to transform key "/registry/secrets/default/a": '
     for flag in ("", write_configuration(file, keyed("aesgcm", "two"), IDENTITY)):
         with serving(data_dir, flag) as kubectl:
-            for arguments in (("get", "secret", "a"), ("get", "secrets")):
+            for arguments in (
+                ("get", "secret", "a"),
+                ("get", "secrets"),
+                ("delete", "secret", "a"),
+                ("patch", "secret", "a", "-p", "{}"),
+            ):
                 error = kubectl.fails(*arguments)
                 assert f"(InternalError): Internal error occurred: {why}" in error
             assert "already exists" in kubectl.fails("create", "secret", "generic", "a")
@@ -392,8 +397,16 @@ def test_watchers_at_every_replica_see_objects_enter_and_leave_their_selection(
     version = newest(kubectl)
     path = (
         "/api/v1/namespaces/default/secrets?watch=1&labelSelector=app%3Dweb"
-        f"&resourceVersion={version}&timeoutSeconds=8"
+        f"&resourceVersion={version}"
     )
+    wanted = [
+        ("ADDED", "w", "1"),
+        ("MODIFIED", "w", "2"),
+        ("DELETED", "w", "2"),
+        ("ADDED", "w", "2"),
+        ("DELETED", "w", "2"),
+        ("DELETED", "before", MARKER),
+    ]
     with ExitStack() as stack:
         watches = [stack.enter_context(one.background("get", "--raw", path)) for one in each]
         kubectl.create(secret("w", "1", app="web"))
@@ -402,20 +415,13 @@ def test_watchers_at_every_replica_see_objects_enter_and_leave_their_selection(
         kubectl("label", "secret", "w", "app=db", "--overwrite")
         kubectl("label", "secret", "w", "app=web", "--overwrite")
         kubectl("delete", "secret", "w", "before")
-        seen = [watch.communicate(timeout=30)[0] for watch in watches]
-    for text in seen:
-        events = [json.loads(line) for line in text.splitlines()]
-        assert [
-            (event["type"], event["object"]["metadata"]["name"], value_of(event["object"]))
-            for event in events
-        ] == [
-            ("ADDED", "w", "1"),
-            ("MODIFIED", "w", "2"),
-            ("DELETED", "w", "2"),
-            ("ADDED", "w", "2"),
-            ("DELETED", "w", "2"),
-            ("DELETED", "before", MARKER),
-        ]
+        for watch in watches:
+            assert watch.stdout is not None
+            events = [json.loads(watch.stdout.readline()) for _ in wanted]
+            assert [
+                (event["type"], event["object"]["metadata"]["name"], value_of(event["object"]))
+                for event in events
+            ] == wanted
 
 
 def fails_everywhere(each: list[Kubectl], name: str) -> None:
@@ -458,6 +464,9 @@ def test_a_damaged_value_is_an_error_and_concerns_nothing_else(
     for one in each:
         assert value_of(one.get("secret", "whole")) == MARKER
         one("get", "configmaps")
+        assert 'kubefan_unreadable_objects{resource="secrets"} 1.0' in one(
+            "get", "--raw", "/metrics"
+        )
     assert "/registry/secrets/default/damaged" in replicas.log.read_text()
     assert MARKER not in replicas.log.read_text()
     in_etcd(replicas, mend)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from pathlib import Path
 from typing import Any
@@ -307,6 +308,24 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "encryption.yaml"
     path.write_bytes(document(rule("secrets")))
     return path
+
+
+@pytest.mark.parametrize("reloads", [True, False])
+def test_the_file_is_followed_only_where_that_is_wanted(reloads: bool, file: Path) -> None:
+    options = EncryptionOptions(config_file=str(file), automatic_reload=reloads)
+    configured = ConfiguredEncryption(options, RESOURCES, poll_interval_s=0.001)
+    file.write_bytes(document(rule("configmaps")))
+
+    async def story() -> int:
+        running = asyncio.create_task(configured.run())
+        for _ in range(2000):
+            await asyncio.sleep(0.001)
+            if configured.encryption.generation or running.done():
+                break
+        running.cancel()
+        return configured.encryption.generation
+
+    assert asyncio.run(story()) == int(reloads)
 
 
 def test_the_flags_are_read(file: Path) -> None:

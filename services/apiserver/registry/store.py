@@ -42,10 +42,17 @@ from services.apiserver.validation.metadata import (
     validate_metadata_create,
     validate_metadata_update,
 )
-from shared.objects.wire import to_body
+from shared.objects.wire import SealedValue, to_body
 from shared.resources import Resource
 from shared.resources.keys import key_prefix
-from shared.storage import KeyExists, KeyValue, Revision, RevisionConflict, StaleKeyValue
+from shared.storage import (
+    KeyExists,
+    KeyValue,
+    Revision,
+    RevisionConflict,
+    StaleKeyValue,
+    UnreadableValue,
+)
 from shared.watchcache import Expired, Watcher
 from shared.watchcache.watcher import Matches
 
@@ -183,7 +190,10 @@ class ResourceStore:
 
     def _current(self, found: KeyValue) -> Current:
         is_stale = type(found) is StaleKeyValue
-        return Current(found.revision, self.body_of(found), live=True, stale=is_stale)
+        try:
+            return Current(found.revision, self.body_of(found), live=True, stale=is_stale)
+        except SealedValue as error:  # a server that has not been given any keys
+            raise UnreadableValue(found.key, str(error)) from error
 
     # -- creating ------------------------------------------------------------------
 
