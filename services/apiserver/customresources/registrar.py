@@ -252,6 +252,8 @@ class Registrar:
         served = self._registry.find(*resource.gvr)
         if served is None or not isinstance(served.store, CustomResourceStore):
             return
+        if served.store.cache.unreadable_count:
+            return  # nobody knows whether those fit
         time_slice = TimeSlice()
         for item in served.store.cache.scan(served.store.prefix):
             if item.prefix != served.store.wire_prefix or not served.store.is_as_stored(item.body):
