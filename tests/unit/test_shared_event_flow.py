@@ -62,6 +62,7 @@ class Replica:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
+        self.flow.ready.clear()  # a second run loads anew, before what the story does next
         task = asyncio.create_task(self.flow.run())
         try:
             await self.flow.ready.wait()
