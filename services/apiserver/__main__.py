@@ -14,7 +14,7 @@ from services.apiserver.options import ApiServerOptions, OptionsError
 from services.apiserver.server import ApiServer
 from shared.eventlog import EventLogError
 from shared.logs import start_logging
-from shared.storage import StorageError
+from shared.storage import StorageError, UnreadableValue
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,9 +38,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (StorageError, EventLogError, OSError) as error:
         print(f"kubefan apiserver: {error}", file=sys.stderr)
         return 1
+    except ExceptionGroup as group:
+        unreadable, others = group.split(UnreadableValue)
+        if unreadable is None or others is not None:
+            raise
+        # The wrong keys for what every start reads; the log says the same of each value.
+        print(f"kubefan apiserver: {first_of(unreadable)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 0
     return 0
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = group.exceptions[0]
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 if __name__ == "__main__":

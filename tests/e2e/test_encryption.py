@@ -238,6 +238,21 @@ def test_everything_can_be_encrypted_custom_resources_and_their_definitions_too(
         assert kubectl.get("service", "s")["spec"]["ports"][0]["nodePort"] >= 30000
 
 
+def test_the_wrong_key_for_what_every_start_reads_ends_it_with_a_line(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "encryption.json"
+    everything = ("*.*",)
+    with serving(data_dir, write_configuration(file, keyed("aesgcm", "one"), resources=everything)):
+        pass
+    flag = write_configuration(file, keyed("aesgcm", "two"), IDENTITY, resources=everything)
+    with pytest.raises(system.DidNotStart) as caught, serving(data_dir, flag):
+        pass
+    last = str(caught.value).splitlines()[-1]
+    assert last.startswith('kubefan apiserver: unable to transform key "/registry/')
+    assert last.endswith("no matching key was found for the provided AES transformer")
+
+
 def test_a_file_that_cannot_be_used_ends_the_start_with_a_line_a_mistake(
     data_dir: Path, tmp_path: Path
 ) -> None:
