@@ -676,3 +676,17 @@ def test_nothing_of_an_object_is_in_an_error(tmp_path: Path) -> None:
         run(redis.server, test)
     finally:
         redis.kill()
+
+
+def test_a_reader_that_may_be_late_reads_everything_all_the_same(redis: RedisProcess) -> None:
+    async def test(log: RedisEventLog) -> None:
+        async def write() -> None:
+            for revision in range(2, 42):
+                await log.append(entry(revision - 1, revision))
+                await asyncio.sleep(0.002)
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(write())
+            assert await revisions(log, after=1, until=41) == list(range(2, 42))
+
+    run(redis.server, test, RedisEventLogOptions(pause_s=0.02))

@@ -38,6 +38,9 @@ class RedisEventLogOptions:
     patience_s: float = 10.0
     """How long a reader that has had a connection tries to get it back before it gives up."""
 
+    pause_s: float = 0.0
+    """Between two answers to a reader: for one that may be late, to be woken for less."""
+
     block_s: float = 2.0
     """After so long without an entry a reader looks whether it has missed something."""
 
@@ -133,6 +136,7 @@ class RedisEventLog:
             self._key,
             after,
             block_s=self._options.block_s,
+            pause_s=self._options.pause_s,
             patience_s=self._options.patience_s,
         )
         self._readers.add(reader)

@@ -33,12 +33,20 @@ class Reader:
     """Reads a stream behind `position` over a connection of its own."""
 
     def __init__(
-        self, link: Link, key: bytes, position: Revision, *, block_s: float, patience_s: float
+        self,
+        link: Link,
+        key: bytes,
+        position: Revision,
+        *,
+        block_s: float,
+        pause_s: float,
+        patience_s: float,
     ) -> None:
         self.link = link
         self.position = position
         self._key = key
         self._block_s = block_s
+        self._pause_s = pause_s
         self._patience_s = patience_s
         self._count = FIRST_ANSWER_ENTRIES
         self._unpacker = Unpacker()
@@ -87,6 +95,8 @@ class Reader:
             failures = 0
             yield rows
             self._reached_at = self._now()
+            if self._pause_s and len(rows) < self._count:  # else more is waiting already
+                await asyncio.sleep(self._pause_s)
 
     async def _next_rows(self) -> list[Any]:
         """Return what is behind the position; nothing if nothing comes for a while."""
