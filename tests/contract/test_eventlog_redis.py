@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from shared.eventlog import (
     Bounds,
@@ -690,3 +691,32 @@ def test_a_reader_that_may_be_late_reads_everything_all_the_same(redis: RedisPro
             assert await revisions(log, after=1, until=41) == list(range(2, 42))
 
     run(redis.server, test, RedisEventLogOptions(pause_s=0.02))
+
+
+def test_the_event_loop_that_servers_run_on_will_do_with_and_without_tls(tmp_path: Path) -> None:
+    files = make_certificates(tmp_path)
+    port, tls_port = free_ports()
+    arguments = (
+        *("--tls-port", str(tls_port), "--tls-cert-file", str(files.cert)),
+        *("--tls-key-file", str(files.key), "--tls-ca-cert-file", str(files.ca)),
+        *("--tls-auth-clients", "no", "--unixsocket", str(tmp_path / "socket")),
+    )
+    redis = start_redis(tmp_path / "redis", *arguments, port=port)
+    servers = [
+        RedisServer.from_url(f"rediss://127.0.0.1:{tls_port}", tls=RedisTls(ca=files.ca)),
+        RedisServer.from_url(f"redis://127.0.0.1:{port}"),
+        RedisServer.from_url(f"unix://{tmp_path / 'socket'}"),
+    ]
+
+    async def test() -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            for number, server in enumerate(servers, 1):
+                async with opened(server) as log:
+                    await log.append(entry(5 * number - 5, 5 * number, size=100_000))
+                    assert await revisions(log, after=0, until=5 * number)
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(test())
+    finally:
+        redis.kill()

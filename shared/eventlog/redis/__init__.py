@@ -1,9 +1,9 @@
 """The event log of a system of several processes: one Redis stream.
 
-    log.py (the EventLog) ─▶ connection.py (calls, errors)
+    log.py (the EventLog) ─▶ connection.py (calls, errors) ─▶ wire.py (bytes)
                           ─▶ retention.py (what to trim)
 
-Only who opens a RedisEventLog imports this package, and with it redis-py.
+Only who opens a RedisEventLog imports this package, and with it hiredis and redis-py.
 """
 
 from shared.eventlog.redis.connection import AccessDenied, RedisServer, RedisTls

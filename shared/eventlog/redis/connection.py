@@ -1,29 +1,19 @@
-"""Where Redis is, one connection to it, and redis-py's errors in our words."""
+"""Where Redis is, one connection to it, and its errors in our words."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from urllib.parse import urlsplit
 
-from redis import exceptions
-from redis.asyncio.connection import (
-    AbstractConnection,
-    Connection,
-    SSLConnection,
-    UnixDomainSocketConnection,
-    parse_url,
-)
+import hiredis
+from redis.asyncio.connection import SSLConnection, parse_url
 
 from shared.eventlog.errors import EventLogError, EventLogUnavailable
-
-T = TypeVar("T")
-
-Command = Sequence[bytes | int]
+from shared.eventlog.redis.wire import Broken, Command, Wire
 
 _TEMPORARY = (
     "BUSY ",  # a script runs
@@ -40,11 +30,14 @@ _TEMPORARY = (
 
 
 _DENIED = (
-    exceptions.AuthenticationError,
-    exceptions.AuthenticationWrongNumberOfArgsError,
-    exceptions.AuthorizationError,
-    exceptions.NoPermissionError,
+    "NOAUTH ",
+    "NOPERM ",
+    "WRONGPASS ",
+    "ERR AUTH ",  # a password where none is configured, or a user to a Redis before 6
+    "ERR Client sent AUTH",
+    "ERR invalid password",
 )
+NO_TIMEOUT_S = 86_400.0
 
 
 class AccessDenied(EventLogError):
@@ -111,7 +104,7 @@ class RedisServer:
                 "a Redis URL is redis://, rediss:// or unix:// without parameters, and what is "
                 "special in a password is written as %XX"
             ) from None
-        connection_class = found.pop("connection_class", Connection)
+        connection_class = found.pop("connection_class", None)
         secure = connection_class is SSLConnection
         if tls is not None and not secure:
             raise EventLogError("TLS files for Redis are given, but its URL is not rediss://")
@@ -128,25 +121,30 @@ class RedisServer:
     def __str__(self) -> str:
         return f"{self.path or f'{self.host}:{self.port}'}/{self.database}"
 
-    def connection(self, connect_timeout_s: float) -> AbstractConnection:
-        """Return a connection of redis-py's, not connected yet, that never tries again."""
-        options: dict[str, Any] = {
-            "db": self.database,
-            "username": self.username,
-            "password": self.password,
-            "socket_timeout": None,  # ours is around a call; theirs, around its parts, cost 30 us
-            "socket_connect_timeout": connect_timeout_s,
-            "socket_read_size": 2**18,
-            "protocol": 2,
-            "driver_info": None,
-        }
-        if self.path is not None:
-            return UnixDomainSocketConnection(path=self.path, **options)
-        if self.tls is None:
-            return Connection(host=self.host, port=self.port, **options)
-        connection = SSLConnection(host=self.host, port=self.port, **options)
-        connection.ssl_context.context = self.tls  # theirs trusts the system's authorities too
-        return connection
+    async def connect(self) -> Wire:
+        """Return a connection, logged in.
+
+        Raises:
+            AccessDenied, Refused: Redis does not let us in.
+            EventLogUnavailable, OSError, TimeoutError, Broken: it can't be reached.
+        """
+        wire = await Wire.open(host=self.host, port=self.port, path=self.path, tls=self.tls)
+        greeting: list[Command] = []
+        if self.password is not None:
+            user = () if self.username is None else (self.username.encode(),)
+            greeting.append((b"AUTH", *user, self.password.encode()))
+        if self.database:
+            greeting.append((b"SELECT", self.database))
+        try:
+            if greeting:
+                # The caller bounds it.
+                for reply in await wire.ask(greeting, NO_TIMEOUT_S):
+                    if isinstance(reply, hiredis.ReplyError):
+                        raise translate(str(reply))
+        except BaseException:
+            wire.close()
+            raise
+        return wire
 
 
 class Link:
@@ -155,21 +153,16 @@ class Link:
     def __init__(self, server: RedisServer, timeout_s: float) -> None:
         self._server = server
         self._timeout_s = timeout_s
-        self._connection = server.connection(timeout_s)
+        self._wire: Wire | None = None
+        self._connecting: asyncio.Task[Wire] | None = None
 
     def __repr__(self) -> str:
-        state = "connected" if self._connection.is_connected else "not connected"
+        state = "connected" if self.is_connected else "not connected"
         return f"<Link to {self._server}, {state}>"
 
     @property
     def is_connected(self) -> bool:
-        return bool(self._connection.is_connected)
-
-    async def connect(self) -> None:
-        """Raises as `ask`; nothing is done if it is connected already."""
-        if not self._connection.is_connected:
-            connected: Awaitable[None] = self._connection.connect()  # type: ignore[no-untyped-call]
-            await self._guarded(connected, self._timeout_s)
+        return self._wire is not None and self._wire.is_open
 
     async def ask(self, *commands: Command, wait_s: float = 0.0) -> list[Any]:
         """Return the answers to `commands`, which are sent together.
@@ -181,51 +174,61 @@ class Link:
             AccessDenied, Refused: the first refusal; what came behind it was done.
             EventLogUnavailable: the commands may or may not have been done.
         """
-        await self.connect()
-        replies = await self._guarded(self._replies(commands), self._timeout_s + wait_s)
+        wire = self._wire
+        if wire is None or not wire.is_open:
+            wire = self._wire = await self._connect()
+        try:
+            replies = await wire.ask(commands, self._timeout_s + wait_s)
+        except BaseException as error:
+            # Half an answer may be on its way: nothing more can be asked here.
+            wire.close()
+            if isinstance(error, (Broken, TimeoutError)):
+                raise self._unavailable(error) from error
+            raise
         for reply in replies:
-            if isinstance(reply, exceptions.RedisError):
-                raise translate(reply) from reply
+            if isinstance(reply, hiredis.ReplyError):
+                raise translate(str(reply))
         return replies
+
+    async def _connect(self) -> Wire:
+        # A task, so that `close` can end it.
+        self._connecting = asyncio.create_task(self._server.connect(), name="connect to Redis")
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._connecting
+        except asyncio.CancelledError:
+            if self._connecting.cancelled() and not _is_being_cancelled():
+                raise EventLogUnavailable(f"Redis at {self._server}: closed") from None
+            raise
+        except (Broken, TimeoutError, OSError) as error:
+            raise self._unavailable(error) from error
+        finally:
+            self._connecting.cancel()
+            self._connecting = None
 
     async def close(self) -> None:
         """A call in progress ends as EventLogUnavailable."""
-        await self._connection.disconnect(nowait=True)
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._wire is not None:
+            self._wire.close()
 
-    async def _replies(self, commands: Sequence[Command]) -> list[Any]:
-        connection = self._connection
-        await connection.send_packed_command(connection.pack_commands(commands))
-        replies: list[Any] = []
-        for _ in commands:
-            try:
-                replies.append(await connection.read_response())
-            except exceptions.ResponseError as error:  # the connection goes on
-                replies.append(error)
-        return replies
-
-    async def _guarded(self, work: Awaitable[T], timeout_s: float) -> T:
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await work
-        except BaseException as error:
-            # Half an answer may be on its way: nothing more can be asked here.
-            await self.close()
-            if isinstance(error, exceptions.RedisError):
-                raise translate(error) from error
-            if isinstance(error, (TimeoutError, OSError)):
-                raise EventLogUnavailable(f"Redis at {self._server} does not answer") from error
-            raise
+    def _unavailable(self, error: BaseException) -> EventLogUnavailable:
+        why = str(error) or "no answer in time"
+        return EventLogUnavailable(f"Redis at {self._server}: {why}")
 
 
-def translate(error: exceptions.RedisError) -> EventLogError:
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def translate(text: str) -> EventLogError:
     """Redis 6.2 to 8: the first word of an error says what it is."""
     # Behind these words Redis quotes what it was sent, which may be an object.
-    text = str(error).partition(", with args beginning with")[0]
-    code = getattr(error, "status_code", None) or ""
-    if isinstance(error, _DENIED):
-        return AccessDenied(f"Redis: {text}")
-    if isinstance(error, exceptions.ResponseError) and not f"{code} {text}".lstrip().startswith(
-        _TEMPORARY
-    ):
-        return Refused(f"Redis: {text}")
-    return EventLogUnavailable(f"Redis: {text}")
+    shown = text.partition(", with args beginning with")[0]
+    if text.startswith(_DENIED):
+        return AccessDenied(f"Redis: {shown}")
+    if text.startswith(_TEMPORARY):
+        return EventLogUnavailable(f"Redis: {shown}")
+    return Refused(f"Redis: {shown}")
