@@ -11,7 +11,7 @@ import asyncio
 import ipaddress
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from services.apiserver.authorization.bootstrappolicy import (
@@ -95,8 +95,12 @@ def default_objects(addresses: ClusterAddresses) -> Iterator[tuple[str, str, Obj
     yield "", "services", _service(addresses)
     if not ipaddress.ip_address(addresses.advertise_address).is_loopback:
         # An endpoint on the loopback would lead every node to itself.
-        yield "", "endpoints", _endpoints(addresses)
-        yield "discovery.k8s.io", "endpointslices", _endpoint_slice(addresses)
+        yield "", "endpoints", endpoints(addresses, [addresses.advertise_address])
+        yield (
+            "discovery.k8s.io",
+            "endpointslices",
+            endpoint_slice(addresses, [addresses.advertise_address]),
+        )
 
 
 async def ensure(registry: Registry, lookup: Lookup, addresses: ClusterAddresses) -> None:
@@ -265,22 +269,26 @@ def _service(addresses: ClusterAddresses) -> Object:
     return obj
 
 
-def _endpoints(addresses: ClusterAddresses) -> Object:
+def endpoints(addresses: ClusterAddresses, alive: Sequence[str]) -> Object:
+    """Return the Endpoints of the kubernetes Service with these addresses."""
     obj = _object("v1", "Endpoints", "kubernetes", "default")
     obj["metadata"]["labels"] = {"endpointslice.kubernetes.io/skip-mirror": "true"}
     obj["subsets"] = [
         {
-            "addresses": [{"ip": addresses.advertise_address}],
+            "addresses": [{"ip": address} for address in alive],
             "ports": [{"name": "https", "port": addresses.secure_port, "protocol": "TCP"}],
         }
     ]
     return obj
 
 
-def _endpoint_slice(addresses: ClusterAddresses) -> Object:
+def endpoint_slice(addresses: ClusterAddresses, alive: Sequence[str]) -> Object:
+    """Return the EndpointSlice of the kubernetes Service with these addresses."""
     obj = _object("discovery.k8s.io/v1", "EndpointSlice", "kubernetes", "default")
     obj["metadata"]["labels"] = {"kubernetes.io/service-name": "kubernetes"}
     obj["addressType"] = "IPv6" if ":" in addresses.advertise_address else "IPv4"
-    obj["endpoints"] = [{"addresses": [addresses.advertise_address], "conditions": {"ready": True}}]
+    obj["endpoints"] = [
+        {"addresses": [address], "conditions": {"ready": True}} for address in alive
+    ]
     obj["ports"] = [{"name": "https", "port": addresses.secure_port, "protocol": "TCP"}]
     return obj

@@ -24,6 +24,7 @@ from services.apiserver.flowcontrol import FlowConfiguration
 from services.apiserver.httpserver import HttpServer, bind
 from services.apiserver.identitylease import IdentityLease
 from services.apiserver.kinds.service_repair import AllocationRepair
+from services.apiserver.kubernetesendpoints import kubernetes_endpoints
 from services.apiserver.metrics import Metrics
 from services.apiserver.openapi import OpenApi
 from services.apiserver.options import ApiServerOptions
@@ -53,6 +54,7 @@ class ApiServer:
         self._openapi = OpenApi(self._table)
         self._stopping = False
         self._background: list[asyncio.Task[None]] = []
+        self._endpoints: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Serve until SIGINT or SIGTERM.
@@ -169,6 +171,10 @@ class ApiServer:
             configuration = FlowConfiguration(registry, lookup, parts.flow_control.levels)
             configuration.load()
             begin("flow control", configuration.run())
+        endpoints = kubernetes_endpoints(options, state, serving.cluster)
+        if endpoints is not None:
+            begin("kubernetes endpoints", endpoints.run())
+            self._endpoints = self._background[-1]
         begin("identity lease", IdentityLease(registry, lookup, serving.own_address).run())
         repair = AllocationRepair(
             state.storage,
@@ -194,8 +200,10 @@ class ApiServer:
         begin("authentication", authentication.run(trust_anew))
 
     async def _before_shutdown(self, state: State) -> None:
-        """Not ready first, so that load balancers turn away; then watches end, so that their
-        clients resume elsewhere."""
+        """Not ready first, so that load balancers turn away, and nobody is sent here by the
+        kubernetes Service; then watches end, so that their clients resume elsewhere."""
         self._stopping = True
+        if self._endpoints is not None:
+            self._endpoints.cancel()
         await asyncio.sleep(self._options.shutdown_delay_s)
         state.cache.end_watchers(EndReason.CLOSED)
