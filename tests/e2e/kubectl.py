@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,6 +79,17 @@ class Kubectl:
 
     def create(self, *objects: dict[str, Any]) -> str:
         return self("create", "-f", "-", stdin=yaml.safe_dump_all(objects))
+
+    def wait_established(self, definition: str, timeout_s: float = 30.0) -> None:
+        """Wait until a CustomResourceDefinition is served.
+
+        `kubectl wait` gives up at once on one that has no conditions yet.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not (self.get("crd", definition)["status"].get("conditions")):
+            assert time.monotonic() < deadline, f"{definition} got no conditions"
+            time.sleep(0.05)
+        self("wait", "--for=condition=Established", f"crd/{definition}", "--timeout=20s")
 
     def get(self, *arguments: str) -> dict[str, Any]:
         """Run `kubectl get … -o json` and return the parsed object or list."""

@@ -75,7 +75,7 @@ def gadget(name: str, **spec: Any) -> dict[str, Any]:
 def definition(admin: Kubectl) -> Iterator[str]:
     """The definition of gadgets, established."""
     admin.apply(DEFINITION)
-    admin("wait", "--for=condition=Established", f"crd/gadgets.{GROUP}", "--timeout=20s")
+    admin.wait_established(f"gadgets.{GROUP}")
     yield f"gadgets.{GROUP}"
     admin("delete", "crd", f"gadgets.{GROUP}", "--ignore-not-found", "--timeout=30s")
 
@@ -141,7 +141,7 @@ def test_a_changed_schema_counts_for_what_is_there_already(
         },
     }
     admin.apply(part)
-    admin("wait", "--for=condition=Established", f"crd/{name}", "--timeout=20s")
+    admin.wait_established(name)
     try:
         kubectl.apply({"apiVersion": f"{GROUP}/v1", "kind": "Part", "metadata": {"name": "x"}})
         schema["properties"]["b"] = {"type": "string", "default": "late"}

@@ -218,7 +218,7 @@ def test_everything_can_be_encrypted_custom_resources_and_their_definitions_too(
     )
     with serving(data_dir, flag) as kubectl:
         kubectl.create(DEFINITION)
-        kubectl("wait", "crd/widgets.example.com", "--for=condition=Established")
+        kubectl.wait_established("widgets.example.com")
         for color in ("red", "blue"):
             kubectl.create(
                 {

@@ -346,6 +346,7 @@ def encoded(value: Any) -> str:
 
 
 NOW = int(time.time())
+DAY_S = 86_400
 HOSTILE: dict[str, Callable[[Forger], str]] = {
     "forged signature": lambda f: f.good[:-20] + f.good[-1] * 20,
     "signature of another key": lambda f: FOREIGN_KEY.sign(f.claims),
@@ -356,8 +357,8 @@ HOSTILE: dict[str, Callable[[Forger], str]] = {
         f.claims, f.key.private, "RS256", {"kid": FOREIGN_KEY.verification.key_id}
     ),
     "expired": lambda f: f.says(exp=NOW - 120),
-    "not yet valid": lambda f: f.says(nbf=NOW + 600),
-    "issued in the future": lambda f: f.says(iat=NOW + 600),
+    "not yet valid": lambda f: f.says(nbf=NOW + DAY_S),
+    "issued in the future": lambda f: f.says(iat=NOW + DAY_S),
     "wrong audience": lambda f: f.says(aud=["vault"]),
     "wrong issuer": lambda f: f.says(iss="https://elsewhere.test"),
     "no issuer": lambda f: f.says(iss=""),

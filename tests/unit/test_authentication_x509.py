@@ -27,6 +27,7 @@ from services.apiserver.requestinfo import UserInfo
 from tests.certificates import CLIENT, SERVER, Issued, authority, client
 
 MINUTE = datetime.timedelta(minutes=1)
+HOUR = datetime.timedelta(hours=1)
 USERS, PROXIES = authority("users"), authority("proxies")
 ALICE = client(USERS, "alice", organizations=["dev", "ops"])
 PROXY = client(PROXIES, "proxy")
@@ -107,7 +108,7 @@ def test_a_uid_that_is_none_makes_the_certificate_bad(uids: list[str], tmp_path:
         (client(PROXIES, "alice"), "unknown authority"),
         (client(USERS, "alice", usages=SERVER), "incompatible key usage"),
         (client(USERS, "alice", ends=-MINUTE), "expired"),
-        (client(USERS, "alice", begins=MINUTE), "not yet valid"),
+        (client(USERS, "alice", begins=HOUR, ends=2 * HOUR), "not yet valid"),
     ],
     ids=["other authority", "server's", "expired", "of tomorrow"],
 )
