@@ -14,12 +14,13 @@ from services.apiserver.certificates import ServingFiles
 from services.apiserver.http import ApiProtocol, ConnectionsState
 from services.apiserver.options import ApiServerOptions, OptionsError
 from services.apiserver.pipeline import Pipeline
+from shared.gracefulserver import GracefulServer
 
 KEEP_ALIVE_S = 90
 """Go's idle timeout in kube-apiserver."""
 
 
-class HttpServer(uvicorn.Server):
+class HttpServer(GracefulServer):
     """uvicorn over HTTPS, with what a Kubernetes server does before it stops."""
 
     def __init__(

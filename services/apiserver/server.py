@@ -128,7 +128,8 @@ class ApiServer:
             log.info("serving", extra={"address": options.bind_address, "port": serving.port})
             await http.serve(sockets=[listener])
             for task in self._background:
-                task.cancel()
+                if not task.cancelling():  # else it is at its own end already
+                    task.cancel()
             if auditor is not None:
                 auditor.stop()
             await webhooks.aclose()

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from services.watchfanout.options import WatchfanoutOptions
 from services.watchfanout.state import State
 from shared.fanout.transfer import MEDIA_TYPE
+from shared.gracefulserver import GracefulServer
 
 KEEP_ALIVE_S = 90
 SHUTDOWN_TIMEOUT_S = 3
@@ -79,9 +80,9 @@ def _refusal() -> Response:
     return PlainTextResponse("a bearer token is needed", 401, {"WWW-Authenticate": "Bearer"})
 
 
-def http_server(application: Starlette, options: WatchfanoutOptions) -> uvicorn.Server:
+def http_server(application: Starlette, options: WatchfanoutOptions) -> GracefulServer:
     """Return the server to run; it ends at SIGINT or SIGTERM."""
-    return uvicorn.Server(
+    return GracefulServer(
         uvicorn.Config(
             application,
             host=options.bind_address,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -11,7 +14,10 @@ from pathlib import Path
 import orjson
 import pytest
 
+from services.local.plan import KUBEFAN
+from services.local.secretfiles import secret_files
 from services.watchfanout.leading import Leader
+from services.watchfanout.service import ELECTION_KEY
 from services.watchfanout.state import State
 from shared.eventlog import Hole, Trimmed
 from shared.eventlog.redis import RedisEventLog
@@ -20,7 +26,8 @@ from shared.fanout.transfer import receive
 from shared.resources import builtin_table
 from shared.storage import Revision
 from shared.storage.etcd import EtcdStorage
-from tests.contract.etcd_server import EtcdProcess, start_etcd
+from shared.storage.etcd.election import Election, Holder
+from tests.contract.etcd_server import EtcdProcess, free_ports, start_etcd
 from tests.contract.redis_server import RedisProcess, start_redis
 
 PATIENCE_S = 20.0
@@ -282,3 +289,43 @@ def test_a_state_that_is_behind_the_log_reads_on_there_and_not_in_etcd(play: Pla
         assert len(state) == 3
 
     play(story)
+
+
+def test_a_leader_that_is_told_to_end_gives_its_lease_back(
+    etcd: EtcdProcess, redis: RedisProcess, tmp_path: Path
+) -> None:
+    secrets = secret_files(tmp_path / "pki")
+    log = tmp_path / "watchfanout.log"
+    port, _ = free_ports()
+    command = (
+        *KUBEFAN,
+        "watchfanout",
+        f"--etcd-servers={etcd.url}",
+        f"--redis-url={redis.url}",
+        f"--tls-cert-file={secrets.watchfanout.certificate}",
+        f"--tls-private-key-file={secrets.watchfanout.key}",
+        f"--token-file={secrets.watchfanout_token}",
+        f"--secure-port={port}",
+        "--lease-duration=60s",
+    )
+
+    async def holder() -> Holder | None:
+        election = Election([etcd.url], None, key=ELECTION_KEY.encode(), value=b"", lease_s=2)
+        try:
+            return await election.holder()
+        finally:
+            await election.aclose()
+
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stderr=output)
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while "filled" not in log.read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert asyncio.run(holder()) is not None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == 0
+        assert asyncio.run(holder()) is None
+    finally:
+        process.kill()
+        process.wait()
