@@ -67,7 +67,7 @@ class WatchfanoutOptions:
             OptionsError: one line a mistake.
             SystemExit: --help was printed.
         """
-        known = _parser().parse_args([word.replace("-v=", "--v=", 1) for word in argv])
+        known = _parser().parse_args([re.sub(r"^-v=", "--v=", word) for word in argv])
         mistakes: list[str] = []
         servers = tuple(url for url in known.etcd_servers.split(",") if url)
         for url in servers:
@@ -90,6 +90,8 @@ class WatchfanoutOptions:
             except ValueError:
                 mistakes.append(f"--{name.replace('_', '-')}: {value!r} is not an IP address")
         files(known, _FILES, mistakes)
+        if known.token_file and not mistakes and not Path(known.token_file).read_text().strip():
+            mistakes.append("--token-file: the file is empty, and nobody would be kept out")
         lease_s = duration(known, "lease_duration", mistakes)
         if lease_s < 2:
             mistakes.append("--lease-duration: etcd knows no lease shorter than 2s")

@@ -1,0 +1,41 @@
+"""The flags of `kubefan watchfanout`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from services.watchfanout.options import WatchfanoutOptions
+from shared.flags import OptionsError
+
+
+def read(directory: Path, *flags: str, token: str = "secret\n") -> WatchfanoutOptions:
+    for name in ("tls.crt", "tls.key"):
+        (directory / name).touch()
+    (directory / "token").write_text(token)
+    return WatchfanoutOptions.from_argv(
+        [
+            "--etcd-servers=http://127.0.0.1:2379",
+            "--redis-url=redis://127.0.0.1:6379",
+            f"--tls-cert-file={directory / 'tls.crt'}",
+            f"--tls-private-key-file={directory / 'tls.key'}",
+            f"--token-file={directory / 'token'}",
+            *flags,
+        ]
+    )
+
+
+@pytest.mark.parametrize("flags", [("-v=3",), ("--v=3",), ("-v", "3"), ("--v", "3")])
+def test_verbosity_may_be_written_in_any_form_that_the_api_server_takes(
+    tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    assert read(tmp_path, *flags).verbosity == 3
+
+
+@pytest.mark.parametrize("token", ["", "\n"])
+def test_an_empty_token_is_refused_for_it_would_let_everybody_in(
+    tmp_path: Path, token: str
+) -> None:
+    with pytest.raises(OptionsError, match="--token-file"):
+        read(tmp_path, token=token)
