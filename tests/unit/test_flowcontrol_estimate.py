@@ -56,6 +56,8 @@ def estimator(count: int = 0, size: int = 0) -> WorkEstimator:
         (10_000, 4_000, "resourceVersion=5&resourceVersionMatch=Exact&limit=250", 10),
         (10_000, 4_000, "resourceVersion=5&resourceVersionMatch=NotOlderThan&limit=25", 1),
         (10_000, 4_000, "limit=many", 100),
+        (10_000, 4_000, "limit=%C2%B2", 100),
+        pytest.param(10_000, 4_000, "limit=" + "9" * 5000, 100, id="very many digits"),
     ],
 )
 def test_a_list_costs_what_it_holds(count: int, size: int, query: str, seats: int) -> None:

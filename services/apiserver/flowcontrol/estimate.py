@@ -30,6 +30,8 @@ EVENT_S = 0.005
 SIZE_SAMPLE = 32
 SIZE_AGE_S = 10.0
 MAXIMUM_SIZES = 4096
+LIMIT_DIGITS = 20
+"""Characters of a number: of an int64 with its sign."""
 
 WRITES = frozenset({"create", "update", "patch", "delete"})
 WatchKey = tuple[str, str, str, str]
@@ -120,15 +122,15 @@ class WorkEstimator:
         cache = self._cache_of(info.group, info.resource)
         if cache is None:
             return ONE_SEAT
-        limit = _first(query, "limit") or "0"
-        if not limit.removeprefix("-").isdigit():
+        limit = _integer(_first(query, "limit") or "0")
+        if limit is None:
             return Work(most)  # it will be refused; until then it is taken for the worst
         count = stored = len(cache)
-        if int(limit) > 0:
-            count = min(count, int(limit))
+        if limit > 0:
+            count = min(count, limit)
         if info.name:
             count = 1
-        elif not (info.verb == "watch" or self._from_cache(query, version, int(limit))):
+        elif not (info.verb == "watch" or self._from_cache(query, version, limit)):
             if _first(query, "labelSelector") or _first(query, "fieldSelector"):
                 count = max(count, stored // 2)
             return self._of_bytes(count * self._size(info, cache), most)
@@ -166,6 +168,14 @@ class WorkEstimator:
 def _first(query: Mapping[str, Sequence[str]], name: str) -> str:
     values = query.get(name)
     return values[0] if values else ""
+
+
+def _integer(text: str) -> int | None:
+    """Return a number as strconv.ParseInt reads it, None for what it would refuse."""
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    if len(text) > LIMIT_DIGITS or not (digits.isascii() and digits.isdigit()):
+        return None
+    return int(text)
 
 
 def _asks_one_node(request: Request) -> bool:
