@@ -136,7 +136,7 @@ class Dispatch:
             raise no_such_resource()
         if info.is_watch_path and (depth == 3 or "watch" not in resource.verbs):
             raise no_such_resource()
-        if depth == 3 and info.subresource not in resource.subresources:
+        if depth >= 3 and info.subresource not in resource.subresources:
             raise no_such_resource()
         if depth > 3 and info.subresource != "proxy":
             raise no_such_resource()
