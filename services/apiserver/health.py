@@ -6,6 +6,7 @@ Source: kube-apiserver v1.36.2, apiserver/pkg/server/healthz/healthz.go.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from services.apiserver.request import Response
@@ -48,9 +49,9 @@ class HealthChecks:
             else:
                 failed = True
                 lines.append(f"[-]{name} failed: reason withheld")
-        lines += [
-            f"warn: some health checks cannot be excluded: no matches for {sorted(excluded)}"
-        ] * (1 if excluded else 0)
+        if excluded:
+            names = ",".join(json.dumps(one, ensure_ascii=False) for one in sorted(excluded))
+            lines.append(f"warn: some health checks cannot be excluded: no matches for {names}")
         if failed:
             lines.append(f"{self.endpoint} check failed")
             return Response(500, _text(lines), TEXT)
