@@ -165,6 +165,46 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.Mon
     assert all_lines(tmp_path) == [0, 5]
 
 
+def test_a_file_that_cannot_be_opened_again_costs_no_other_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number that was closed may be a connection's by the next write."""
+    path = tmp_path / "audit.log"
+    output = LogFile(path, Rotation(limit_bytes=1000))
+    output.write(lines(0, 1))
+    path.rename(tmp_path / "moved")
+    with monkeypatch.context() as broken:
+        broken.setattr(LogFile, "_open", no_file)
+        with pytest.raises(OSError, match="too many"):
+            output.write(lines(1, 1))
+    other = os.open(tmp_path / "other", os.O_CREAT | os.O_RDWR)
+    output.write(lines(2, 1))
+    os.fstat(other)  # is still open
+    assert path.read_bytes() == b"".join(lines(2, 1))
+    os.close(other)
+    output.close()
+
+
+def test_a_rotation_that_fails_is_made_up_for_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "audit.log"
+    output = LogFile(path, Rotation(limit_bytes=150))
+    output.write(lines(0, 1))
+    with monkeypatch.context() as broken:
+        broken.setattr(LogFile, "_open", no_file)
+        with pytest.raises(OSError, match="too many"):
+            output.write(lines(1, 1))
+    output.write(lines(2, 1))
+    output.close()
+    assert path.read_bytes() == b"".join(lines(2, 1))
+    assert all_lines(tmp_path) == [0, 2]
+
+
+def no_file(_: LogFile) -> tuple[int, int]:
+    raise OSError("too many open files")
+
+
 def test_a_full_file_never_takes_the_name_of_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -187,8 +187,14 @@ class LogFile:
         if named is not None and os.path.samestat(own, named):
             self._size = own.st_size
             return
-        os.close(self._descriptor)
+        self._reopen()
+
+    def _reopen(self) -> None:
+        """Go on in the file that has the name, or, where it can't be opened, keep what is open:
+        a number that is closed may be another file's by the next write."""
+        old = self._descriptor
         self._descriptor, self._size = self._open()
+        os.close(old)
 
     def _append(self, data: bytes) -> None:
         if not data:
@@ -205,8 +211,7 @@ class LogFile:
     def _rotate(self) -> None:
         old = os.fstat(self._descriptor)
         os.rename(self._path, self._free_name())
-        os.close(self._descriptor)
-        self._descriptor, self._size = self._open()
+        self._reopen()
         os.fchmod(self._descriptor, old.st_mode & 0o7777)
         with suppress(PermissionError):
             os.fchown(self._descriptor, old.st_uid, old.st_gid)
