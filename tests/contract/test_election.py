@@ -135,3 +135,26 @@ def test_a_leader_that_etcd_does_not_answer_gives_up_after_the_length_of_a_lease
         asyncio.run(bounded())
     finally:
         etcd.kill()
+
+
+def test_a_member_that_does_not_answer_costs_nobody_the_lead_while_another_does(
+    etcd: EtcdProcess,
+) -> None:
+    async def story() -> None:
+        silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+        election = Election([etcd.url, url], None, key=b"/e", value=b"v", lease_s=LEASE_S)
+        other = Election([url, etcd.url], None, key=b"/e", value=b"v", lease_s=LEASE_S)
+        lease = await led(election)
+        holding = asyncio.create_task(other.hold(lease))  # the silent one is its first
+        await asyncio.sleep(LEASE_S + 1.5)
+        assert await election.stand() == Holder(b"v", lease)
+        assert not holding.done()
+        holding.cancel()
+        await asyncio.gather(holding, return_exceptions=True)
+        await election.revoke(lease)
+        await election.aclose()
+        await other.aclose()
+        silent.close()
+
+    asyncio.run(story())

@@ -15,7 +15,13 @@ from dataclasses import dataclass
 from aetcd import rpc
 
 from shared.storage.errors import StorageError
-from shared.storage.etcd.connection import Connection, LeaseNotFound, TlsFiles, translate
+from shared.storage.etcd.connection import (
+    Connection,
+    LeaseNotFound,
+    Server,
+    TlsFiles,
+    translate,
+)
 from shared.storage.etcd.grpcclient import RpcError
 
 
@@ -122,10 +128,12 @@ class Election:
         alive_at = now()
         while True:
             asked_at = now()  # etcd counts from later on
+            server = self._connection.server
             try:
                 async with asyncio.timeout(self._lease_s / 3):
-                    left_s = await self._keep_alive(lease)
+                    left_s = await self._keep_alive(server, lease)
             except (TimeoutError, StorageError) as error:
+                self._connection.turn_from(server)
                 if now() - alive_at >= self._lease_s:
                     raise LeadershipLost("etcd did not answer for the length of a lease") from error
                 await asyncio.sleep(0.1 * (0.5 + random.random()))
@@ -135,15 +143,13 @@ class Election:
             alive_at = asked_at
             await asyncio.sleep(self._lease_s / 3)
 
-    async def _keep_alive(self, lease: int) -> int:
+    async def _keep_alive(self, server: Server, lease: int) -> int:
         """Return the seconds that etcd gives the lease from now on; 0 if it knows it no more."""
-        server = self._connection.server
         call = server.lease.LeaseKeepAlive()
         try:
             await call.write(rpc.LeaseKeepAliveRequest(ID=lease))
             answer = await call.read()
         except RpcError as error:
-            self._connection.turn_from(server)
             raise translate(error) from error
         finally:
             call.cancel()
