@@ -120,6 +120,8 @@ class Leader:
             )
             await self._log.discard()
             bounds = None
+        if self._state.revision > current:
+            self._state.clear()
         if bounds is None:
             start = Revision(max(await self._oldest_kept(), current - REFILL_REVISIONS))
         else:

@@ -18,9 +18,7 @@ class State:
     """A watch cache without windows or watchers, and whether it is loaded."""
 
     def __init__(self) -> None:
-        # Nobody resumes here: no event is kept.
-        self.cache = WatchCache(history_limits=HistoryLimits(limit_events=0))
-        self.is_loaded = False
+        self.clear()
 
     def __repr__(self) -> str:
         return f"<State {'loaded' if self.is_loaded else 'empty'}, {self.cache!r}>"
@@ -31,6 +29,12 @@ class State:
     @property
     def revision(self) -> Revision:
         return self.cache.revision
+
+    def clear(self) -> None:
+        """Forget everything: it is of another store, whose revisions count for nothing here."""
+        # Nobody resumes here: no event is kept.
+        self.cache = WatchCache(history_limits=HistoryLimits(limit_events=0))
+        self.is_loaded = False
 
     async def load(self, snapshot: Snapshot) -> None:
         """Become what the snapshot says.

@@ -250,6 +250,36 @@ def test_the_log_of_another_etcd_is_thrown_away(
     play(story)
 
 
+def test_a_state_of_another_etcd_is_thrown_away_with_its_log(
+    play: Play, tmp_path: Path, redis: RedisProcess
+) -> None:
+    state = State()
+
+    async def elsewhere(world: World) -> None:
+        async with world.leader(state):
+            last = await world.write("elsewhere")
+            await until(lambda: state.revision >= last)
+
+    async def story(world: World) -> None:
+        other = start_etcd(tmp_path / "other", "--unsafe-no-fsync")
+        storage = await EtcdStorage.open(other.url)
+        for number in range(20):
+            await storage.create(PREFIX + b"x%d" % number, configmap("x"))
+        await elsewhere(World(storage, world.log, redis))
+        await storage.aclose()
+        other.kill()
+
+        async with world.leader(state):
+            last = await world.write("mine")
+            assert await world.names(after=1, until=last) == ["mine"]
+            await until(lambda: state.is_loaded)
+            snapshot = await receive(state.snapshot())
+        assert snapshot.revision == last
+        assert [item.key for item in snapshot.objects] == [PREFIX + b"mine"]
+
+    play(story)
+
+
 def test_the_state_follows_and_is_given_as_a_snapshot(play: Play) -> None:
     async def story(world: World) -> None:
         await world.write("a")
