@@ -189,7 +189,8 @@ class SharedEventFlow(EventFlow):
 class MeasuredLog:
     """An event log whose reader says how old entries were when it had dealt with them.
 
-    By the clocks of two processes: as true as those agree.
+    By the clocks of two processes: as true as those agree, but never below 0, for the sum of a
+    histogram must not fall.
     """
 
     def __init__(self, event_log: EventLog, on_lag: Callable[[float], None]) -> None:
@@ -205,7 +206,7 @@ class MeasuredLog:
             async for entry in entries:
                 yield entry
                 if entry.received_s > self._started_s:  # the past is not late
-                    self._on_lag(time.time() - entry.received_s)
+                    self._on_lag(max(0.0, time.time() - entry.received_s))
 
     async def bounds(self) -> Bounds | None:
         return await self._log.bounds()

@@ -51,7 +51,7 @@ class Follower:
         self.revision = Revision(0)
         """Everything up to it is in the log."""
         self.events = 0
-        """How many events have been appended."""
+        """How many events have been appended; those that the log had already do not count."""
 
     def __repr__(self) -> str:
         return f"<Follower at {self.revision}, {self.events} events, {self.skipped} skipped>"
@@ -108,6 +108,7 @@ class Follower:
     ) -> None:
         if revision <= self.revision:
             return  # a watch that says again where it stands
-        await self._log.append(Entry(self.revision, revision, tuple(events), received_s))
+        entry = Entry(self.revision, revision, tuple(events), received_s)
+        if await self._log.append(entry):
+            self.events += len(events)
         self.revision = revision
-        self.events += len(events)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +246,21 @@ def test_a_compaction_tells_the_owner_where_it_stood() -> None:
 def test_an_empty_batch_moves_the_log_on() -> None:
     entries, _ = scripted(ChangeBatch([], Revision(5)), ChangeBatch([], Revision(5)))
     assert [(one.previous, one.revision, one.events) for one in entries] == [(1, 5, ())]
+
+
+def test_only_what_the_log_has_taken_counts_as_appended() -> None:
+    async def run() -> list[int]:
+        log = MemoryEventLog()
+        storage: Any = ScriptedStorage(ChangeBatch([change(2, pod("a"))], Revision(2)))
+        counts = []
+        for _ in range(2):
+            follower = Follower(storage, log, Extractor(), etcd_prefix="/registry")
+            with suppress(HistoryLost):
+                await follower.run(after=Revision(1))
+            counts.append(follower.events)
+        return counts
+
+    assert asyncio.run(run()) == [1, 0]
 
 
 def test_a_deletion_of_which_nothing_is_known_is_lost_history() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import orjson
 import pytest
 
 from services.apiserver import eventflow
-from services.apiserver.eventflow import SharedEventFlow
+from services.apiserver.eventflow import MeasuredLog, SharedEventFlow
 from services.apiserver.snapshots import Snapshots
 from shared.eventlog import EventLogUnavailable, MemoryEventLog
 from shared.eventlog.protocol import Bounds, Entry
@@ -128,6 +129,21 @@ def test_it_follows_and_says_how_late_events_were(tmp_path: Path) -> None:
             assert 0 <= replica.lags[0] < PATIENCE_S
 
     play(tmp_path, story)
+
+
+def test_events_from_a_clock_that_is_ahead_came_at_once_and_not_before_they_were_sent() -> None:
+    async def story() -> list[float]:
+        log, lags = MemoryEventLog(), list[float]()
+        measured = MeasuredLog(log, lags.append)
+        for revision in (2, 3):
+            ahead_s = time.time() + 60
+            await log.append(Entry(Revision(revision - 1), Revision(revision), (), ahead_s))
+        async with aclosing(measured.read(after=Revision(1))) as entries:
+            await anext(entries)
+            await anext(entries)
+        return lags
+
+    assert asyncio.run(story()) == [0]
 
 
 def test_what_lies_before_the_log_is_refused_and_not_silently_left_out(tmp_path: Path) -> None:
