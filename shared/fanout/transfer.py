@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
-from itertools import islice
 
 import msgpack
 
@@ -20,7 +19,8 @@ from shared.storage.protocol import Revision
 FORMAT = 1
 MEDIA_TYPE = "application/vnd.kubefan.snapshot"
 FRAME_OBJECTS = 200
-"""About a megabyte of pods: sent and unpacked without holding the loop for long."""
+FRAME_BYTES = 2**20
+"""A frame ends at either: sent and unpacked without holding the loop for long."""
 MAX_FRAME_BYTES = 1 << 30
 _LENGTH_BYTES = 4
 
@@ -33,8 +33,15 @@ def frames(revision: Revision, objects: Iterable[CachedObject], count: int) -> I
     """Yield the bytes to send, a frame at a time."""
     head: bytes = msgpack.packb((FORMAT, revision, count))
     yield _framed(head)
-    remaining = iter(objects)
-    while some := list(islice(remaining, FRAME_OBJECTS)):
+    some: list[CachedObject] = []
+    size_bytes = 0
+    for item in objects:
+        some.append(item)
+        size_bytes += len(item.body)
+        if len(some) >= FRAME_OBJECTS or size_bytes >= FRAME_BYTES:
+            yield _framed(pack_objects(some))
+            some, size_bytes = [], 0
+    if some:
         yield _framed(pack_objects(some))
     yield bytes(_LENGTH_BYTES)
 

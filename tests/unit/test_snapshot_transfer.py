@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from shared.eventlog import UnknownFormat
 from shared.fanout import Snapshot
-from shared.fanout.transfer import FRAME_OBJECTS, DamagedSnapshot, frames, receive
+from shared.fanout.transfer import FRAME_BYTES, FRAME_OBJECTS, DamagedSnapshot, frames, receive
 from shared.objects import CachedObject, Selection
+from shared.objects.selection import NO_SELECTION
 from shared.storage import Revision
 
 
@@ -46,6 +47,16 @@ def test_what_was_sent_arrives(count: int) -> None:
     snapshot = received([sent(count)])
     assert snapshot.revision == 7
     assert [repr(item) for item in snapshot.objects] == [repr(item) for item in objects(count)]
+
+
+def test_frames_of_large_objects_hold_few_of_them() -> None:
+    large = [
+        CachedObject(b"/k%d" % number, Revision(1), b"{", bytes(FRAME_BYTES // 2), NO_SELECTION)
+        for number in range(9)
+    ]
+    sizes = [len(frame) for frame in frames(Revision(7), large, len(large))]
+    assert max(sizes) < 2 * FRAME_BYTES
+    assert len(received([b"".join(frames(Revision(7), large, len(large)))]).objects) == 9
 
 
 @given(st.lists(st.integers(1, 400), min_size=1))
