@@ -63,23 +63,19 @@ class Opener:
         """Return the snapshot with everything in it opened."""
         self._generation = self._encryption.generation
         self.unreadable = 0
-        if all(item.prefix for item in snapshot.objects):
-            return snapshot
         time_slice = TimeSlice()
         # The definitions first: they say what is to be extracted of the others.
         for item in snapshot.objects:
             if item.key.startswith(self._definitions.prefix):
                 self._learn(item)
+            if time_slice.is_over():
+                await time_slice.give_way()
         self._extractor.unknown.clear()  # who could know has been asked
         objects: list[CachedObject] = []
         skipped = snapshot.skipped
         for item in snapshot.objects:
-            if item.prefix:
-                objects.append(item)
-                continue
             try:
-                plain = KeyValue(item.key, self._plain(item.key, item.body), item.revision)
-                objects.append(cached_object(plain, self._extractor))
+                objects.append(item if item.prefix else self._opened_object(item))
             except NotAnObject:
                 skipped += 1
             except UnreadableValue as error:
@@ -166,6 +162,10 @@ class Opener:
             except orjson.JSONDecodeError as error:
                 raise UnreadableValue(key, "what was decrypted is no JSON") from error
         return value
+
+    def _opened_object(self, item: CachedObject) -> CachedObject:
+        plain = KeyValue(item.key, self._plain(item.key, item.body), item.revision)
+        return cached_object(plain, self._extractor)
 
     def _learn(self, item: CachedObject) -> None:
         if item.prefix:

@@ -14,11 +14,11 @@ from services.apiserver.eventflow import OwnEventFlow
 from services.apiserver.registry.interpret import interpret
 from shared.eventlog.packing import pack_entry
 from shared.eventlog.protocol import Entry, Event, Previous, UnreadableEvent
-from shared.fanout import extractor_for
+from shared.fanout import Snapshot, extractor_for
 from shared.fanout.opening import Opener
 from shared.fanout.rules import DefinitionRules
 from shared.fanout.translate import Translator
-from shared.objects import Extractor
+from shared.objects import CachedObject, Extractor
 from shared.objects.selection import NO_SELECTION
 from shared.resources import builtin_table
 from shared.storage import Change, KeyValue, Revision, UnreadableValue
@@ -255,6 +255,25 @@ def test_plain_objects_of_an_encrypted_definition_are_selected_by_whoever_can_re
         assert modified.previous.selection.fields == {"spec.color": "red"}
     else:
         assert added.selection.fields == {}
+
+
+def test_the_definitions_of_a_plain_snapshot_say_what_is_extracted_of_what_comes_sealed() -> None:
+    key = WIDGETS + b"ns/w"
+    plain = definition(".spec.color")
+    snapshot = Snapshot(
+        Revision(5), [CachedObject(DEFINITION, Revision(2), plain[:1], plain[1:], NO_SELECTION)]
+    )
+    encrypted = {("example.com", "widgets"): Transformer([GOOD])}
+    one = Opener(Encryption(encrypted, RESOURCES), Extractor(), etcd_prefix="/registry")
+
+    async def opened() -> Entry:
+        await one.snapshot(snapshot)
+        stored = GOOD.seal(widget("red"), key)
+        event = Event("ADDED", key, Revision(6), b"", stored, NO_SELECTION)
+        return await one.entry(Entry(Revision(5), Revision(6), (event,)))
+
+    (added,) = asyncio.run(opened()).events
+    assert added.selection.fields == {"spec.color": "red"}
 
 
 def test_a_store_whose_definition_cannot_be_read_is_followed_all_the_same(tmp_path: Path) -> None:
