@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.apiserver.authorization import NO_OPINION, Decision
+from services.apiserver.authorization.roleindex import GROUP
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from shared.watchcache import HistoryLimits
 from tests.unit.rbac_world import ALICE, BOB, RbacWorld, asks, binding, role, rule
@@ -107,3 +114,67 @@ def test_an_index_that_fell_behind_the_history_begins_anew() -> None:
     world.put(*(binding(f"b{number}", "reader", ("User", "bob")) for number in range(5)))
     assert not world.may(ALICE, GET)
     assert world.may(BOB, GET)
+
+
+def test_names_are_asked_of_every_request() -> None:
+    """What is remembered is about all objects; which of them are meant is not."""
+    some = role("some", rule("get", "configmaps", names="a b"), rule("get", "secrets", names="s"))
+    world = RbacWorld(some, binding("x", "some", ("User", "alice"), namespace="ns"))
+    answers = [world.may(ALICE, asks("get", "configmaps", name=name)) for name in "acbs"]
+    assert answers == [True, False, True, False]
+
+
+def test_of_very_long_names_nothing_is_remembered() -> None:
+    """Anybody may ask for resources of any name: a megabyte each would fill the memory."""
+    world = RbacWorld(READER, READS)
+    assert not world.may(BOB, asks("get", "x" * 100_000))
+    assert not world.may(BOB, GET)
+    assert "remembers 1 kinds" in repr(world.rbac)
+
+
+RULES = st.builds(
+    lambda verb, resource, names: rule(verb, resource, **({"names": names} if names else {})),
+    st.sampled_from(["get", "list", "*"]),
+    st.sampled_from(["configmaps", "configmaps/status", "*/status", "*"]),
+    st.sampled_from(["", "a", "a b"]),
+)
+BOUND = st.lists(
+    st.tuples(
+        st.lists(RULES, max_size=2),
+        st.sampled_from([("User", "alice"), ("Group", "developers"), ("User", "bob")]),
+        st.sampled_from(["", "ns"]),
+        st.booleans(),  # whether the role is there
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(BOUND)
+def test_what_is_remembered_is_what_the_bindings_say(
+    bound: list[tuple[list[dict[str, Any]], tuple[str, str], str, bool]],
+) -> None:
+    world = RbacWorld()
+    for number, (rules, subject, namespace, is_there) in enumerate(bound):
+        if is_there:
+            world.put(role(f"r{number}", *rules))
+        world.put(binding(f"b{number}", f"r{number}", subject, namespace=namespace))
+        for resource in ("configmaps", "configmaps/status"):
+            for name in ("", "a", "b"):
+                asked = asks("get", resource, name=name)
+                for user in (ALICE, BOB, ALICE):
+                    assert world.decision(user, asked) == walked(world, user, asked)
+
+
+def walked(world: RbacWorld, user: UserInfo, info: RequestInfo) -> Decision:
+    """Decide without remembering anything."""
+    missing: dict[str, None] = {}
+    for found, rules in world.index.bindings(user, info.namespace):
+        if rules is None:
+            missing[f'{found.role_kind.lower()}.{GROUP} "{found.role_name}" not found'] = None
+        elif rules.allows(info):
+            return found.permission_for(user)
+    if not missing:
+        return NO_OPINION
+    told = ", ".join(missing)
+    return Decision(False, f"RBAC: {told}" if len(missing) == 1 else f"RBAC: [{told}]")

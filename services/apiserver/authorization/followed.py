@@ -52,13 +52,15 @@ class Followed(Generic[Value]):
     def is_behind(self) -> bool:
         return self._cache.revision != self._revision
 
-    def catch_up(self) -> None:
-        """Take in all that the cache shows."""
-        if self.is_behind:
-            reached, changes = self._changes()
-            for key, item in changes:
-                self._put(key, item)
-            self._revision = reached
+    def catch_up(self) -> bool:
+        """Take in all that the cache shows; return whether there was anything."""
+        if self._cache.revision == self._revision:  # not by `is_behind`: four times a decision
+            return False
+        reached, changes = self._changes()
+        for key, item in changes:
+            self._put(key, item)
+        self._revision = reached
+        return True
 
     async def catch_up_in_slices(self, time_slice: TimeSlice) -> None:
         """As catch_up, but others run in between; when cancelled, a later call begins anew."""

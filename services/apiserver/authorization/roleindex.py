@@ -65,6 +65,7 @@ class RoleIndex:
         self._roles: dict[tuple[str, str], RuleSet] = {}
         # By namespace ("" for ClusterRoleBindings), then by subject, then by key.
         self._bindings: dict[str, dict[Subject, dict[bytes, Binding]]] = {}
+        self._version = 0
         self._followed = (
             Followed(roles, _named_rules, self._role_changed),
             Followed(cluster_roles, _named_rules, self._role_changed),
@@ -75,15 +76,22 @@ class RoleIndex:
     def __repr__(self) -> str:
         return f"<RoleIndex {len(self._roles)} roles, bindings in {len(self._bindings)} scopes>"
 
+    def catch_up(self) -> int:
+        """Take in all that the cache shows; return a number that changes with any of it."""
+        for followed in self._followed:
+            if followed.catch_up():
+                self._version += 1
+        return self._version
+
     def role(self, namespace: str, name: str) -> RuleSet | None:
         """Return a Role's rules, or with "" a ClusterRole's; None if it is not there."""
-        self._catch_up()
+        self.catch_up()
         return self._roles.get((namespace, name))
 
     def bindings(self, user: UserInfo, namespace: str) -> Iterator[tuple[Binding, RuleSet | None]]:
         """Yield the bindings that hold for a user in a namespace ("" for none), cluster-wide
         ones first, each with the rules of its role, None where the role is not there."""
-        self._catch_up()
+        self.catch_up()
         subjects = subjects_of(user.name, user.groups)
         for scope in ("", namespace) if namespace else ("",):
             by_subject = self._bindings.get(scope)
@@ -95,10 +103,6 @@ class RoleIndex:
                     if key not in seen:
                         seen.add(key)
                         yield binding, self._roles.get(binding.role)
-
-    def _catch_up(self) -> None:
-        for followed in self._followed:
-            followed.catch_up()
 
     def _role_changed(self, key: bytes, old: _NamedRules | None, new: _NamedRules | None) -> None:
         if old is not None:

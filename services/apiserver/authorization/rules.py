@@ -7,7 +7,6 @@ component-helpers/auth/rbac/validation/policy_comparator.go.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 
 from services.apiserver.authorization.authorizer import Rule
 from services.apiserver.requestinfo import RequestInfo
@@ -40,12 +39,16 @@ class RuleSet:
                 (info.verb in verbs or "*" in verbs) and matches_path(url, info.path)
                 for url, verbs in self._paths
             )
-        grants = self._grants
+        return any(not names or info.name in names for names in self.grants(info))
+
+    def grants(self, info: RequestInfo) -> Iterator[frozenset[str]]:
+        """Yield, for each rule that allows such a request for a resource, the names it allows it
+        for; no names are all names."""
+        grants, verb = self._grants, info.verb
         for key in _rule_keys(info.group, info.resource, info.subresource):
             for verbs, names in grants.get(key, ()):
-                if (info.verb in verbs or "*" in verbs) and (not names or info.name in names):
-                    return True
-        return False
+                if verb in verbs or "*" in verbs:
+                    yield names
 
 
 def matches_path(pattern: str, path: str) -> bool:
@@ -55,7 +58,6 @@ def matches_path(pattern: str, path: str) -> bool:
     return path == pattern
 
 
-@lru_cache(maxsize=4096)
 def _rule_keys(group: str, resource: str, subresource: str) -> tuple[tuple[str, str], ...]:
     """Return the (apiGroup, resource) pairs of rules that cover a resource or subresource."""
     resources = [resource, "*"]
