@@ -155,6 +155,9 @@ class ApiProtocol(HttpToolsProtocol):
 
     server_state: ConnectionsState
     _header_bytes = 0
+    _kept_bytes = 0
+    """Read since the parser last handed on something else than headers: it keeps what it has of
+    one, and a chunk's head has no limit of its own."""
     _active: OneWriteCycle | None = None
     _in_head = True
     _head_timer: asyncio.TimerHandle | None = None
@@ -207,6 +210,10 @@ class ApiProtocol(HttpToolsProtocol):
                 log.debug("no HTTP request", extra={"why": str(error)})
                 self.send_400_response("Invalid HTTP request received.")
                 return
+        self._kept_bytes += len(data)
+        if self._kept_bytes > MAXIMUM_HEADER_BYTES:
+            self.send_400_response("Invalid HTTP request received.")
+            return
         if self._in_head and self._head_timer is None:
             self._await_head()
 
@@ -254,7 +261,7 @@ class ApiProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._header_bytes = 0
+        self._header_bytes = self._kept_bytes = 0
         self._in_head = True
 
     def on_url(self, url: bytes) -> None:
@@ -266,6 +273,8 @@ class ApiProtocol(HttpToolsProtocol):
         self._header_bytes += len(name) + len(value)
         if self._header_bytes > MAXIMUM_HEADER_BYTES:
             raise httptools.HttpParserError("the request's headers are too large")
+        if not self._in_head:
+            return  # a trailer is no header: proxies pass it on, and look for none in it
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
@@ -277,9 +286,18 @@ class ApiProtocol(HttpToolsProtocol):
         if self._header_bytes > MAXIMUM_HEADER_BYTES:
             raise httptools.HttpParserError("the request's headers are too large")
 
+    def on_body(self, body: bytes) -> None:
+        self._kept_bytes = 0
+        super().on_body(body)
+
     def on_headers_complete(self) -> None:
         self._head_arrived()
+        self._kept_bytes = 0
         parser, scope = self.parser, self.scope
+        if parser.should_upgrade() and self._has_body():
+            # The parser takes the body for what follows the upgrade, a proxy for a body: it would
+            # be the next request, and could say it comes from anybody.
+            raise httptools.HttpParserError("an upgrade with a body")
         version = parser.get_http_version()
         scope["method"] = parser.get_method().decode("ascii")
         scope["http_version"] = version
@@ -318,6 +336,12 @@ class ApiProtocol(HttpToolsProtocol):
             self.pipeline.appendleft((cycle, self.app))
             if len(self.pipeline) >= MAXIMUM_WAITING:
                 self.flow.pause_reading()
+
+    def _has_body(self) -> bool:
+        return any(
+            name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0"))
+            for name, value in self.headers
+        )
 
     def shutdown(self) -> None:
         """End the connection once what is being answered has been; called when the server stops."""

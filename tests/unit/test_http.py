@@ -332,6 +332,74 @@ def test_an_upgrade_is_ignored_and_what_follows_is_answered(upgrade: bytes) -> N
     run(echo, scenario)
 
 
+@pytest.mark.parametrize("body", [b"Content-Length: %d", b"Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("start", [b"POST /1", b"GET /1", b"CONNECT h:1"])
+def test_the_body_of_an_upgrade_is_not_taken_for_the_next_request(
+    start: bytes, body: bytes
+) -> None:
+    """A proxy passes it on as a body; as a request it could come from anybody."""
+    asked: list[str] = []
+
+    async def counting(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.append(scope["path"])
+        await echo(scope, receive, send)
+
+    async def scenario(served: Served) -> None:
+        smuggled = b"GET /smuggled HTTP/1.1\r\nHost: h\r\nX-Remote-User: admin\r\n\r\n"
+        head = b"%b HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n" % start
+        async with served.connect() as connection:
+            length = body % len(smuggled) if b"%" in body else body
+            connection.send(head, length, b"\r\n\r\n", smuggled)
+            assert (await connection.answer())[0] == 400
+            assert await connection.rest() == b""
+        assert asked == []
+
+    run(counting, scenario)
+
+
+def test_a_trailer_is_no_header() -> None:
+    """Proxies pass trailers on, and take out of the headers alone what clients may not say."""
+    seen: list[bytes] = []
+
+    async def telling(scope: Scope, receive: Receive, send: Send) -> None:
+        await echo(scope, receive, send)  # reads the body, and with it the trailers
+        seen.extend(name for name, _ in scope["headers"])
+
+    async def scenario(served: Served) -> None:
+        head = b"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+        trailers = b"X-Remote-User: admin\r\nX-Remote-Group: system:masters\r\n"
+        status, _, _ = await served.exchange(head + b"1\r\na\r\n0\r\n" + trailers + b"\r\n")
+        assert status == 200
+        assert seen == [b"host", b"transfer-encoding"]
+
+    run(telling, scenario)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"GET / HTTP/1.1\r\nLong: ",
+        b"GET / HTTP/1.1\r\nLong",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nLong: ",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;long",
+    ],
+)
+def test_a_header_without_end_is_not_collected(start: bytes) -> None:
+    async def flood(connection: Connection) -> None:
+        connection.send(start)
+        for _ in range(64):
+            connection.send(b"x" * 2**18)
+            async with asyncio.timeout(TIMEOUT_S):
+                await connection.writer.drain()
+
+    async def scenario(served: Served) -> None:
+        async with served.connect() as connection:
+            with pytest.raises(ConnectionError):
+                await flood(connection)
+
+    run(echo, scenario)
+
+
 @pytest.mark.parametrize(
     "garbage",
     [
