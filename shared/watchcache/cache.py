@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 
 from shared.eventlog.errors import Hole, Trimmed
@@ -16,7 +16,7 @@ from shared.timeslice import TimeSlice
 from shared.watchcache.errors import ReloadNeeded, StaleSnapshot
 from shared.watchcache.history import History, HistoryLimits
 from shared.watchcache.renderings import Renderings
-from shared.watchcache.resource import ResourceCache, watch_event
+from shared.watchcache.resource import Contents, ResourceCache, watch_event
 from shared.watchcache.waiters import RevisionWaiters
 from shared.watchcache.watcher import EndReason
 
@@ -88,25 +88,17 @@ class WatchCache:
         Raises:
             StaleSnapshot: the cache is beyond it already; loading it would go back in time.
         """
-        by_parent: dict[bytes, list[CachedObject]] = {}
-        time_slice = TimeSlice()
-        for item in snapshot.objects:
-            by_parent.setdefault(parent_of(item.key), []).append(item)
-            if time_slice.is_over():
-                await time_slice.give_way()
+        contents = await self._arranged(snapshot.objects)
+        while len(contents) != len(self._resources) + 1:  # another was registered meanwhile
+            contents = await self._arranged(snapshot.objects)
         # From here on without waiting: nobody sees half of it.
         if snapshot.revision < self.revision:
             raise StaleSnapshot(snapshot.revision, self.revision)
-        by_resource: dict[ResourceCache, list[CachedObject]] = {
-            resource: [] for resource in self._all()
-        }
-        for parent, objects in by_parent.items():
-            by_resource[self._resources.of_parent(parent)].extend(objects)
         # What came between is unknown; they end before the revision moves, for their bookmarks.
         self.end_watchers(EndReason.EXPIRED)
         self.revision = self.loaded_at = snapshot.revision
-        for resource, objects in by_resource.items():
-            resource.load(objects, self._new_history())
+        for resource, loaded in contents.items():
+            resource.load(loaded, self._new_history())
         self._backfill = _Backfill(snapshot.revision)
         self._waiters.advance(self.revision)
 
@@ -181,6 +173,19 @@ class WatchCache:
         """End the watchers of every resource."""
         for resource in self._all():
             resource.end_watchers(reason)
+
+    async def _arranged(self, objects: Iterable[CachedObject]) -> Mapping[ResourceCache, Contents]:
+        """Return the objects, which are in key order, by the resource they belong to."""
+        contents = {resource: Contents() for resource in self._all()}
+        time_slice = TimeSlice()
+        for item in objects:
+            resource = self._resources.of_parent(parent_of(item.key))
+            if resource not in contents:
+                break  # registered meanwhile: the caller begins again
+            contents[resource].add(item)
+            if time_slice.is_over():
+                await time_slice.give_way()
+        return contents
 
     def _all(self) -> list[ResourceCache]:
         return [self._unregistered, *self._resources.values()]

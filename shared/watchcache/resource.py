@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from shared.eventlog.protocol import Event, UnreadableEvent
 from shared.objects.cachedobject import CachedObject, UnreadableObject
@@ -16,6 +16,28 @@ from shared.watchcache.history import History
 from shared.watchcache.watcher import BacklogLimits, EndReason, Matches, Progress, Watcher
 
 DEFAULT_BACKLOG = BacklogLimits()
+
+
+class Contents:
+    """Objects that are to take the place of a resource's: made ready beside those that it has."""
+
+    __slots__ = ("by_key", "items", "keys", "unreadable")
+
+    def __init__(self) -> None:
+        self.by_key: dict[bytes, CachedObject] = {}
+        self.keys: list[bytes] = []
+        self.items: list[CachedObject] = []
+        self.unreadable: set[bytes] = set()
+
+    def add(self, item: CachedObject) -> None:
+        """Add an object; it costs little if it follows in key order, as in a snapshot."""
+        keys = self.keys
+        index = bisect_left(keys, item.key) if keys and item.key < keys[-1] else len(keys)
+        keys.insert(index, item.key)
+        self.items.insert(index, item)
+        self.by_key[item.key] = item
+        if type(item) is UnreadableObject:
+            self.unreadable.add(item.key)
 
 
 class ResourceCache:
@@ -213,12 +235,11 @@ class ResourceCache:
             for watcher in tuple(self._watchers.get(scope, ())):
                 watcher.end(EndReason.UNREADABLE)
 
-    def load(self, objects: Iterable[CachedObject], history: History) -> None:
+    def load(self, contents: Contents, history: History) -> None:
         """Become what a snapshot says. It has no watchers then."""
-        self._objects = {item.key: item for item in objects}
-        self._keys = sorted(self._objects)
-        self._items = [self._objects[key] for key in self._keys]
-        self._unreadable = {item.key for item in self._items if type(item) is UnreadableObject}
+        self._objects = contents.by_key
+        self._keys, self._items = contents.keys, contents.items
+        self._unreadable = contents.unreadable
         self._history = history
         self.revision = history.oldest
 
@@ -242,7 +263,10 @@ class ResourceCache:
             self._progress,
         )
         objects = self.scan(prefix)
-        taken.load(objects, taken.history)
+        contents = Contents()
+        for item in objects:
+            contents.add(item)
+        taken.load(contents, taken.history)
         first, end = self._range(prefix, None)
         del self._keys[first:end], self._items[first:end]
         for item in objects:
