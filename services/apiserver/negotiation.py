@@ -23,6 +23,10 @@ Format = Literal["json", "yaml", "protobuf"]
 ConvertKind = Literal["Table", "PartialObjectMetadata", "PartialObjectMetadataList"]
 IncludeObject = Literal["None", "Metadata", "Object"]
 
+LONGEST_HEADER = 4096
+"""Characters of a header that is looked at. Clients send hundreds; each comma costs time, and
+what is remembered costs memory."""
+
 GZIP_THRESHOLD_BYTES = 128 * 1024
 """Answers longer than this are compressed for clients that accept gzip."""
 
@@ -108,7 +112,7 @@ def negotiate(
     Raises:
         NotAcceptable: with empty details for an unknown type, without for bad parameters.
     """
-    return _pretty(_negotiate(accept or "", custom, tables), pretty)
+    return _pretty(_negotiate(_readable(accept), custom, tables), pretty)
 
 
 def negotiate_watch(accept: str | None, *, custom: bool = False) -> MediaType:
@@ -120,7 +124,7 @@ def negotiate_watch(accept: str | None, *, custom: bool = False) -> MediaType:
     Raises:
         NotAcceptable: as `negotiate`; also for YAML, which is not a streaming format.
     """
-    media = _negotiate(accept or "", custom, True)
+    media = _negotiate(_readable(accept), custom, True)
     if media.convert is not None and media.convert.kind == "PartialObjectMetadataList":
         media = replace(media, convert=None)
     if media.format == "yaml" or (custom and _is_plain_protobuf(media)):
@@ -130,6 +134,8 @@ def negotiate_watch(accept: str | None, *, custom: bool = False) -> MediaType:
 
 def negotiate_error(accept: str | None, *, pretty: bool = False) -> MediaType:
     """Return the media type of a Status: never converted, JSON if nothing fits."""
+    if accept is not None and len(accept) > LONGEST_HEADER:
+        return _pretty(MediaType(), pretty)
     return _pretty(_negotiate_error(accept or ""), pretty)
 
 
@@ -151,6 +157,8 @@ def request_format(content_type: str | None, *, custom: bool = False) -> Format:
     """
     if not content_type:
         return "json"
+    if len(content_type) > LONGEST_HEADER:
+        return _request_format("", custom)  # no format at all
     return _request_format(content_type, custom)
 
 
@@ -179,7 +187,7 @@ def should_gzip(accept_encoding: str | None, size_bytes: int) -> bool:
     """Tell whether an answer of this size is compressed; a watch never is."""
     return (
         size_bytes > GZIP_THRESHOLD_BYTES
-        and bool(accept_encoding)
+        and 0 < len(accept_encoding or "") <= LONGEST_HEADER
         and accepts_gzip(accept_encoding or "")
     )
 
@@ -233,6 +241,14 @@ def _negotiate_error(accept: str) -> MediaType:
         if media is not None:
             return media
     return MediaType()
+
+
+def _readable(accept: str | None) -> str:
+    if accept is None:
+        return ""
+    if len(accept) > LONGEST_HEADER:
+        raise NotAcceptable(_only(_SERVED))
+    return accept
 
 
 def _pretty(media: MediaType, pretty: bool) -> MediaType:
@@ -340,8 +356,10 @@ def _quality(text: str) -> float:
 
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+# What is matched is not given back ("+"): a client chooses how many blanks there are to try.
 _content_type = re.compile(
-    rf"\s*({_TOKEN}/{_TOKEN})\s*(;\s*{_TOKEN}\s*=\s*({_TOKEN}|\"([^\"\\]|\\.)*\")\s*)*;?\s*"
+    rf"\s*+({_TOKEN}/{_TOKEN})\s*+"
+    rf"(;\s*+{_TOKEN}\s*+=\s*+({_TOKEN}|\"([^\"\\]|\\.)*+\")\s*+)*+;?\s*+"
 ).fullmatch
 
 

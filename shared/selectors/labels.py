@@ -240,7 +240,8 @@ class _Parser:
     """Recursive descent over the tokens. `in` and `notin` are identifiers except as operators."""
 
     def __init__(self, text: str) -> None:
-        self._tokens: list[str] = _token.findall(text)
+        # Blanks at the end, before no token, would be looked at from each of them anew.
+        self._tokens: list[str] = _token.findall(text.rstrip(" \t\r\n"))
         self._tokens.append(_END)
         self._position = 0
 
@@ -330,7 +331,8 @@ class _Parser:
 
     def _take(self) -> str:
         token = self._tokens[self._position]
-        self._position += 1
+        if token != _END:  # behind which there is only itself
+            self._position += 1
         return token
 
 

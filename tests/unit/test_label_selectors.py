@@ -186,3 +186,15 @@ def test_a_bad_expression_is_told_with_its_path(
 def test_an_unknown_operator_of_an_expression_is_its_own_error() -> None:
     with pytest.raises(UnsupportedOperator, match='"Gt" is not a valid label selector operator'):
         label_selector_from_object({"matchExpressions": [{"key": "a", "operator": "Gt"}]})
+
+
+def test_a_list_of_values_without_end_is_bad_grammar() -> None:
+    with pytest.raises(SelectorError, match="found '', expected: ',', or identifier"):
+        parse_label_selector("a in (b,")
+
+
+def test_a_million_blanks_are_read_at_once() -> None:
+    """Each was once tried as a beginning of all that follow: an hour's work for one request."""
+    blanks = " " * 1_000_000
+    assert parse_label_selector(blanks) == EVERYTHING
+    assert parse_label_selector(f"a{blanks}") == parse_label_selector("a")

@@ -7,6 +7,7 @@ import pytest
 from services.apiserver.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 from services.apiserver.negotiation import (
     GZIP_THRESHOLD_BYTES,
+    LONGEST_HEADER,
     Convert,
     MediaType,
     include_object,
@@ -315,3 +316,20 @@ def test_include_object_is_metadata_by_default(value: str | None, included: str)
 def test_another_include_object_is_a_bad_request(value: str) -> None:
     with pytest.raises(BadRequest):
         include_object(value)
+
+
+def test_a_content_type_of_blanks_is_refused_at_once() -> None:
+    """It was once tried in as many ways as there are pairs of blanks."""
+    for parameters in (";a=b", ""):
+        with pytest.raises(UnsupportedMediaType):
+            request_format(f"application/json{parameters}{' ' * (LONGEST_HEADER - 32)}!")
+
+
+def test_a_header_longer_than_any_client_sends_is_not_looked_at() -> None:
+    header = "application/yaml" + "," * LONGEST_HEADER
+    assert negotiate_error(header) == JSON
+    with pytest.raises(NotAcceptable):
+        negotiate(header)
+    with pytest.raises(UnsupportedMediaType):
+        request_format(f"application/yaml{' ' * LONGEST_HEADER}")
+    assert not should_gzip("gzip" + "," * LONGEST_HEADER, GZIP_THRESHOLD_BYTES + 1)
