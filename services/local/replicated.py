@@ -51,6 +51,9 @@ class Log:
     """The event log: how to reach Redis, and its process where it is ours."""
 
     url: str
+    url_flag: str
+    """The same for arguments, which everybody may read: "" where the processes find it in the
+    environment, maybe with a password."""
     password_file: str
     cafile: str
     program: Program | None
@@ -159,6 +162,7 @@ def _log(options: LocalOptions, secrets: SecretFiles, command: str | None) -> Lo
     if command is None:
         return Log(
             _log_url(options),
+            options.apiserver_flag("--event-log-url") or "",
             options.apiserver_flag("--event-log-password-file") or "",
             options.apiserver_flag("--event-log-cafile") or "",
             None,
@@ -187,8 +191,10 @@ def _log(options: LocalOptions, secrets: SecretFiles, command: str | None) -> Lo
         "daemonize no",
     ]
     write_private(path, "\n".join([*lines, ""]).encode())
+    url = f"rediss://{LOOPBACK}:{port}"
     return Log(
-        f"rediss://{LOOPBACK}:{port}",
+        url,
+        url,
         str(secrets.redis_password),
         str(secrets.ca),
         Program("redis", (command, str(path)), port),
@@ -199,7 +205,7 @@ def _watchfanouts(
     options: LocalOptions, secrets: SecretFiles, etcd: Etcd, log: Log
 ) -> Watchfanouts:
     log_flags = _flags(
-        event_log_url=log.url,
+        event_log_url=log.url_flag,
         event_log_password_file=log.password_file,
         event_log_cafile=log.cafile,
     )
@@ -219,7 +225,7 @@ def _watchfanouts(
     arguments = (
         *etcd.flags,
         *_flags(
-            redis_url=log.url,
+            redis_url=log.url_flag,
             redis_password_file=log.password_file,
             redis_cafile=log.cafile,
             bind_address=LOOPBACK,

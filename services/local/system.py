@@ -19,6 +19,7 @@ from services.local.plan import Plan, single
 from services.local.readiness import wait_ready
 from services.local.replicated import replicated
 from services.local.supervisor import End, Supervisor
+from shared.certificates import write_private
 
 READY_TIMEOUT_S = 60.0
 MAX_OPEN_FILES = 65536
@@ -97,6 +98,8 @@ def _system_file(options: LocalOptions) -> Path:
 def _write_system_file(options: LocalOptions, plan: Plan, supervisor: Supervisor) -> None:
     """Say which processes run, for scripts and tests; replaced whole, gone after the end.
 
+    Only its owner may read it: the URL of Redis may hold a password.
+
     {
       "pid": 1,                     of the supervisor
       "kubeconfig": "FILE",         of the admin, for the API server or the balancer
@@ -128,10 +131,7 @@ def _write_system_file(options: LocalOptions, plan: Plan, supervisor: Supervisor
         ],
         **plan.parts,
     }
-    path = _system_file(options)
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(system, indent=2) + "\n")
-    new.replace(path)
+    write_private(_system_file(options), f"{json.dumps(system, indent=2)}\n".encode())
 
 
 @contextmanager

@@ -115,7 +115,6 @@ def test_all_of_one_system_speak_of_the_same_stores(tmp_path: Path) -> None:
     [
         (["--etcd-servers=http://e:2379"], {}, {"etcd"}),
         (["--event-log-url=redis://r"], {}, {"redis"}),
-        ([], {"KUBEFAN_EVENT_LOG_URL": "redis://r"}, {"redis"}),
         (["--event-log-url=redis://r", "--etcd-servers", "http://e:2379"], {}, {"etcd", "redis"}),
         (["--watchfanout-servers=https://w:1"], {}, {"watchfanout-1", "watchfanout-2"}),
     ],
@@ -131,6 +130,15 @@ def test_what_somebody_else_runs_is_used(
             assert "http://e:2379" in one.command or "--etcd-servers=http://e:2379" in one.command
         if "redis" in missing:
             assert flag(one, "--event-log-url") == "redis://r"
+
+
+def test_a_password_in_the_environment_comes_to_nobodys_arguments(tmp_path: Path) -> None:
+    everything = set(named(plan(tmp_path / "all")))
+    url = "rediss://:sesame@r"
+    made = plan(tmp_path / "some", KUBEFAN_EVENT_LOG_URL=url)  # which the processes inherit
+    assert set(named(made)) == everything - {"redis"}
+    assert "sesame" not in repr([one.command for one in named(made).values()])
+    assert made.parts["redis"]["url"] == url
 
 
 def test_a_second_start_keeps_every_secret(tmp_path: Path) -> None:
