@@ -83,7 +83,9 @@ class Request:
             BadRequest: more parameters than any client sends.
         """
         if self._query is None:
-            self._query = parse_query(self.query_string)
+            text = self.query_string
+            parse = parse_query if len(text) <= LONGEST_KEPT_QUERY else parse_query.__wrapped__
+            self._query = parse(text)
         return self._query
 
     def parameter(self, name: str) -> str | None:
@@ -142,6 +144,8 @@ def new_uuid() -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+LONGEST_KEPT_QUERY = 2048
+"""Bytes. Longer ones are not remembered: anybody can send them, and a thousand are a gigabyte."""
 EMPTY_QUERY: Mapping[str, Sequence[str]] = {}
 
 

@@ -128,6 +128,8 @@ def test_of_very_long_names_nothing_is_remembered() -> None:
     """Anybody may ask for resources of any name: a megabyte each would fill the memory."""
     world = RbacWorld(READER, READS)
     assert not world.may(BOB, asks("get", "x" * 100_000))
+    in_many = UserInfo("carol", groups=("x" * 100_000,))
+    assert not world.may(in_many, GET)
     assert not world.may(BOB, GET)
     assert "remembers 1 kinds" in repr(world.rbac)
 

@@ -15,8 +15,9 @@ from services.apiserver.requestinfo import RequestInfo, UserInfo
 
 LIMIT_REMEMBERED = 4096
 """Kinds of requests kept; all are forgotten when there are more."""
-LIMIT_REMEMBERED_LENGTH = 1024
-"""Characters of such a kind: a client may ask for resources with names of a megabyte."""
+LIMIT_REMEMBERED_LENGTH = 8192
+"""Characters of such a kind and of who asks: a client may ask for resources with names of a
+megabyte, and a review about users with as many groups."""
 
 
 class Grants(NamedTuple):
@@ -54,7 +55,7 @@ class RbacAuthorizer:
         grants = self._remembered.get(key)
         if grants is None:
             grants = self._grants(user, info)
-            if sum(map(len, kind)) <= LIMIT_REMEMBERED_LENGTH:
+            if sum(map(len, (user.name, *user.groups, *kind))) <= LIMIT_REMEMBERED_LENGTH:
                 if len(self._remembered) >= LIMIT_REMEMBERED:
                     self._remembered.clear()
                 self._remembered[key] = grants

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from services.apiserver.authorization.authorizer import Decision
@@ -45,7 +44,6 @@ class Binding:
         return next(decision for key, decision in self.subjects if key in own)
 
 
-@lru_cache(maxsize=1024)
 def subjects_of(name: str, groups: tuple[str, ...]) -> tuple[Subject, ...]:
     """Return the subjects that a user is: itself and its groups."""
     return (("User", name), *(("Group", group) for group in groups))

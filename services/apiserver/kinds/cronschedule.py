@@ -71,9 +71,13 @@ def check_schedule(text: str) -> None:
                 _check_range(one, bounds)
 
 
-@lru_cache(maxsize=256)
 def is_time_zone(name: str) -> bool:
     """Whether the time zone database has `name`. "Local", in that case, counts as known."""
+    return len(name) <= 255 and _is_time_zone(name)  # longer than a file's name is none
+
+
+@lru_cache(maxsize=256)
+def _is_time_zone(name: str) -> bool:
     if name == "Local":
         return True
     try:

@@ -152,9 +152,13 @@ def wildcard_dns1123_subdomain(value: str) -> list[str]:
     return found
 
 
-@lru_cache(maxsize=8192)
 def is_qualified_name(value: str) -> bool:
     """Whether `value` is a name with an optional DNS prefix: prefix/Name."""
+    return len(value) <= 253 + 1 + 63 and _is_qualified_name(value)
+
+
+@lru_cache(maxsize=8192)  # only of what is short: clients choose what it holds
+def _is_qualified_name(value: str) -> bool:
     prefix, slash, name = value.rpartition("/")
     if slash and not (_subdomain(prefix) and len(prefix) <= 253):
         return False
@@ -195,9 +199,13 @@ def qualified_name(value: str) -> list[str]:
     return found
 
 
-@lru_cache(maxsize=8192)
 def is_label_value(value: str) -> bool:
-    return len(value) <= 63 and _label_value(value) is not None
+    return len(value) <= 63 and _is_label_value(value)
+
+
+@lru_cache(maxsize=8192)
+def _is_label_value(value: str) -> bool:
+    return _label_value(value) is not None
 
 
 def label_value(value: str) -> list[str]:

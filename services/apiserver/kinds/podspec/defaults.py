@@ -36,9 +36,17 @@ _ALPHA_INIT_ANNOTATIONS = (
 )
 
 
-@lru_cache(maxsize=4096)
+LONGEST_KEPT_IMAGE = 1024
+
+
 def pull_policy(image: str) -> str:
     """Return Always for the tag latest, written or implied, else IfNotPresent."""
+    policy = _pull_policy if len(image) <= LONGEST_KEPT_IMAGE else _pull_policy.__wrapped__
+    return policy(image)
+
+
+@lru_cache(maxsize=4096)
+def _pull_policy(image: str) -> str:
     match = _reference(image)
     if match is None or _identifier(image):
         return "IfNotPresent"

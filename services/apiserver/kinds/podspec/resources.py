@@ -69,8 +69,12 @@ def is_pod_level(name: str) -> bool:
     return name in _QOS_RESOURCES or is_huge_page(name)
 
 
-@lru_cache(maxsize=1024)
 def is_extended(name: str) -> bool:
+    return len(name) <= 253 + 1 + 63 and _is_extended(name)  # no name is longer
+
+
+@lru_cache(maxsize=1024)
+def _is_extended(name: str) -> bool:
     if is_native(name) or name.startswith("requests."):
         return False
     return names.is_qualified_name(f"requests.{name}")
