@@ -211,3 +211,10 @@ def test_the_file_is_named_in_what_is_wrong_with_it(tmp_path: Path) -> None:
     missing.write_text("kind: Policy")
     with pytest.raises(PolicyError, match=f"from file {missing}"):
         load_policy(missing)
+
+
+def test_decisions_about_very_long_paths_are_not_remembered() -> None:
+    policy = read_policy(policy_text([{"level": "Metadata"}]))
+    for path in ("/" + "x" * 100_000, f"/api/v1/{'x' * 100_000}"):
+        assert policy.recording(ALICE, request_info("GET", path, {})).level is Level.METADATA
+    assert not policy._remembered

@@ -16,6 +16,8 @@ from services.apiserver.flowcontrol.config import level_config, schema_config
 from services.apiserver.flowcontrol.demand import SeatDemand
 from services.apiserver.flowcontrol.retryafter import RetryAfter
 from services.apiserver.kinds.platform.flowcontrolbootstrap import flow_control_objects
+from services.apiserver.requestinfo import UserInfo
+from services.apiserver.stages.resolve import request_info
 from tests import fakeclock
 from tests.unit.flowtools import level, schema, user
 
@@ -227,3 +229,18 @@ def test_refusals_name_longer_waits_under_pressure_and_shorter_ones_after() -> N
     calm = [retry.refused(2000 + 40 * number) for number in range(40)]
     assert calm == sorted(calm, reverse=True)
     assert calm[-1] == 1
+
+
+ALICE = UserInfo("alice", groups=("system:authenticated",))
+
+
+def test_where_requests_go_that_name_a_megabyte_is_not_remembered() -> None:
+    """Anybody may send them; thousands would fill the memory."""
+    levels = PriorityLevels(600)
+    configure(levels, *(obj for _, obj in flow_control_objects()))
+    long = "x" * 100_000
+    for path in (f"/{long}", f"/api/v1/namespaces/{long}/pods", f"/api/v1/{long}"):
+        plan = levels.plan(ALICE, request_info("GET", path, {}))
+        assert plan.level is levels.levels["global-default"]
+    assert len(max(map(repr, (levels._plans, levels._routes)), key=len)) < 10_000
+    assert not any(long in hands for hands in (one._hands for one in levels.routes))

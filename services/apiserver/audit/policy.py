@@ -7,7 +7,7 @@ apiserver/pkg/apis/audit/validation.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,9 @@ log = logging.getLogger("kubefan.apiserver")
 API_VERSION = "audit.k8s.io/v1"
 LIMIT_REMEMBERED = 4096
 """Decisions kept; all are forgotten when there are more."""
+LIMIT_PATH = 1024
+"""Characters of a path, and so of what it names; about longer ones the rules are asked each time,
+or anybody could fill the memory with them."""
 
 
 class PolicyError(ValueError):
@@ -111,28 +114,27 @@ class Policy:
         self._otherwise = otherwise
         self._by_name = any(one.names for rule in rules for one in rule.resources)
         self._by_namespace = any(rule.namespaces for rule in rules)
-        self._remembered: dict[tuple[Any, ...], Recording] = {}
+        self._remembered: dict[Hashable, Recording] = {}
 
     def recording(self, user: UserInfo | None, info: RequestInfo) -> Recording:
         """Return what is recorded; `user` is None where authentication found nobody."""
-        key = (
-            user and user.name,
-            user and user.groups,
-            info.verb,
-            info.group,
-            info.resource,
-            info.subresource,
-            # The path tells all requests apart that are not about a resource.
-            "" if info.is_resource_request else info.path,
-            info.namespace if self._by_namespace else "",
-            info.name if self._by_name else "",
-        )
+        name, groups = (None, None) if user is None else (user.name, user.groups)
+        key: Hashable
+        if self._by_name or not info.is_resource_request:
+            # The path tells apart all that rules see, but for a name that is selected.
+            key = (name, groups, info.verb, info.path, info.name)
+        else:
+            namespace = info.namespace if self._by_namespace else ""
+            key = (
+                name, groups, info.verb, info.group, info.resource, info.subresource, namespace,
+            )  # fmt: skip
         remembered = self._remembered.get(key)
         if remembered is None:
             remembered = self._decide(user, info)
-            if len(self._remembered) >= LIMIT_REMEMBERED:
-                self._remembered.clear()
-            self._remembered[key] = remembered
+            if len(info.path) <= LIMIT_PATH:
+                if len(self._remembered) >= LIMIT_REMEMBERED:
+                    self._remembered.clear()
+                self._remembered[key] = remembered
         return remembered
 
     def _decide(self, user: UserInfo | None, info: RequestInfo) -> Recording:

@@ -35,6 +35,9 @@ MAXIMUM_SEATS_OF_LEVEL = 0.15
 MAXIMUM_ROUTES = 4096
 MAXIMUM_PLANS = 4096
 MAXIMUM_HANDS = 4096
+MAXIMUM_PATH = 1024
+"""Characters of a path, and so of what it names: of longer ones nothing is remembered. Anybody
+may ask for them, and thousands of a megabyte would fill the memory."""
 SCHEMA_HEADER = b"x-kubernetes-pf-flowschema-uid"
 LEVEL_HEADER = b"x-kubernetes-pf-prioritylevel-uid"
 
@@ -136,9 +139,10 @@ class Route:
             if queuing is None:
                 return ()
             hand = deal(flow_hash(self.schema.name, flow), queuing.queues, queuing.hand_size)
-            if len(self._hands) >= MAXIMUM_HANDS:
-                self._hands.clear()
-            self._hands[flow] = hand
+            if len(flow) <= MAXIMUM_PATH:
+                if len(self._hands) >= MAXIMUM_HANDS:
+                    self._hands.clear()
+                self._hands[flow] = hand
         return hand
 
 
@@ -207,9 +211,10 @@ class PriorityLevels:
             flow = user.name if route.by_user else info.namespace if route.by_namespace else ""
             level = route.level
             plan = Plan(route.headers, level, level.queues, route.hand(flow), route.tally, flow)
-            if len(self._plans) >= MAXIMUM_PLANS:
-                self._plans.clear()
-            self._plans[key] = plan
+            if len(info.path) <= MAXIMUM_PATH:
+                if len(self._plans) >= MAXIMUM_PLANS:
+                    self._plans.clear()
+                self._plans[key] = plan
         return plan
 
     def route(self, user: UserInfo, info: RequestInfo) -> Route:
@@ -229,9 +234,10 @@ class PriorityLevels:
         found = self._routes.get(key)
         if found is None:
             found = self._find(user, info)
-            if len(self._routes) >= MAXIMUM_ROUTES:
-                self._routes.clear()
-            self._routes[key] = found
+            if len(info.path) <= MAXIMUM_PATH:
+                if len(self._routes) >= MAXIMUM_ROUTES:
+                    self._routes.clear()
+                self._routes[key] = found
         return found
 
     def _find(self, user: UserInfo, info: RequestInfo) -> Route:
