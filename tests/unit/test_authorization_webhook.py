@@ -157,6 +157,19 @@ def test_long_questions_are_not_kept() -> None:
     assert asyncio.run(run()) == 2
 
 
+def test_of_a_question_only_the_hash_is_kept() -> None:
+    """Selectors are as long as the one who asks wants them."""
+
+    async def run() -> WebhookAuthorizer:
+        webhook = WebhookAuthorizer(Remote({"allowed": True}), WebhookSettings())
+        selectors = QuerySelectors(label_text="a in (" + "b," * 10_000 + "c)")
+        await webhook.authorize(ALICE, asks("list", "pods")._replace(selectors=selectors))
+        return webhook
+
+    kept = asyncio.run(run())._kept
+    assert [len(key) for key in kept] == [32]
+
+
 @pytest.mark.parametrize(
     ("expressions", "expected"),
     [

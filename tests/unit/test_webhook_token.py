@@ -301,6 +301,24 @@ def test_an_answer_is_kept_for_its_audiences_alone(tmp_path: Path) -> None:
     with_webhook(tmp_path, attempt)
 
 
+def test_no_token_passes_for_another_with_other_audiences(tmp_path: Path) -> None:
+    """Reviews bring tokens and audiences of any characters."""
+
+    async def attempt(hook: Webhook, authenticator: WebhookTokenAuthenticator) -> None:
+        cache = WebhookCache(authenticator, ttl_s=120)
+        for token, audiences in (
+            ("t", ("a", "b")),
+            ("t", ("a\0b",)),
+            ("b\0\0t", ("a", "")),
+            ("\0b\0\0t", ("a",)),
+            ("t", ("a", "", "b")),
+        ):
+            await cache.authenticate_token(token, audiences)
+        assert len(hook.reviews) == len(cache) == 5
+
+    with_webhook(tmp_path, attempt)
+
+
 def test_those_who_ask_at_once_share_one_question(tmp_path: Path) -> None:
     async def attempt(hook: Webhook, authenticator: WebhookTokenAuthenticator) -> None:
         cache = WebhookCache(authenticator, ttl_s=0)
