@@ -40,9 +40,19 @@ class ClusterAccess:
     client_key: bytes | None = None
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """Return the TLS settings, or None for a plain http:// server."""
+        """Return the TLS settings, or None for a plain http:// server.
+
+        Raises:
+            KubeconfigError: a certificate or key is none.
+        """
         if not self.server.startswith("https://"):
             return None
+        try:
+            return self._tls()
+        except (ssl.SSLError, UnicodeDecodeError) as error:
+            raise KubeconfigError(f"certificates for {self.server}: {error}") from error
+
+    def _tls(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cadata=self.ca.decode() if self.ca else None)
         if self.skip_tls_verify:
             context.check_hostname = False

@@ -140,10 +140,9 @@ class _Parts:
                 if entry.type == "ABAC" and not self._flags.policy_file:
                     raise ConfigurationError("the type ABAC needs --authorization-policy-file")
                 return self.of_mode(entry.type)
-            access = _access(entry.webhook)
+            client = ReviewClient(_access(entry.webhook), timeout_s=entry.webhook.timeout_s)
         except (PolicyFileError, KubeconfigError) as error:
             raise ConfigurationError(f"{entry.name}: {error}") from error
-        client = ReviewClient(access, timeout_s=entry.webhook.timeout_s)
         return WebhookAuthorizer(client, entry.webhook.settings)
 
 

@@ -67,3 +67,22 @@ def test_what_cannot_be_used_is_told_in_one_line(
         load(tmp_path, content)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "user"),
+    [
+        ({"certificate-authority": "junk"}, {}),
+        ({"certificate-authority": "binary"}, {}),
+        ({}, {"client-certificate": "junk", "client-key": "junk"}),
+    ],
+)
+def test_certificates_that_are_none_are_told_as_such(
+    tmp_path: Path, cluster: dict[str, str], user: dict[str, str]
+) -> None:
+    """Whoever reads a file again passes over one that can't be used, and works on."""
+    (tmp_path / "junk").write_bytes(b"junk")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    access = load(tmp_path, document(cluster, user))
+    with pytest.raises(kubeconfig.KubeconfigError, match="certificates for https://localhost"):
+        access.ssl_context()

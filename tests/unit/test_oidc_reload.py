@@ -137,3 +137,24 @@ def test_a_wrong_file_leaves_the_former_issuers(
 
     with caplog.at_level(logging.INFO):
         asyncio.run(scenario())
+
+
+def test_an_authority_may_have_comments_of_any_language(tmp_path: Path) -> None:
+    """TLS takes none but ASCII; the error once ended the server that read the file again."""
+
+    async def scenario() -> None:
+        path = tmp_path / "authentication.yaml"
+        async with oidc_issuer(tmp_path, KEY) as one:
+            write(path, one)
+            async with following(path) as authenticators:
+                token = one.token()
+
+                async def is_named(name: str) -> bool:
+                    return await name_of(authenticators, token) == name
+
+                await until(lambda: is_named("jane"))
+                one.ca = f"# Aussteller für Köln\n{one.ca}"
+                write(path, one, prefix="new:")
+                await until(lambda: is_named("new:jane"))
+
+    asyncio.run(scenario())

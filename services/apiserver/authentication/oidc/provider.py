@@ -14,8 +14,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from services.apiserver.authentication.configuration import Issuer
+from services.apiserver.authentication.configuration import ConfigurationError, Issuer
 from services.apiserver.authentication.oidc.verification import (
     NoSuchKey,
     SigningKey,
@@ -148,8 +150,20 @@ class Provider:
 
 
 def trust(certificate_authority: str) -> ssl.SSLContext:
-    """Return the TLS settings that trust a PEM bundle, "" the system's authorities."""
-    return ssl.create_default_context(cadata=certificate_authority or None)
+    """Return the TLS settings that trust a PEM bundle, "" the system's authorities.
+
+    Raises:
+        ConfigurationError: TLS can't use it.
+    """
+    if not certificate_authority:
+        return ssl.create_default_context()
+    try:
+        every = x509.load_pem_x509_certificates(certificate_authority.encode())
+        # Without the comments between them, which TLS wants in ASCII.
+        pem = b"".join(one.public_bytes(Encoding.PEM) for one in every).decode()
+        return ssl.create_default_context(cadata=pem)
+    except (ValueError, ssl.SSLError) as error:
+        raise ConfigurationError(f"certificateAuthority: {error}") from error
 
 
 async def get(

@@ -119,11 +119,12 @@ class JwtAuthenticators:
                 continue
             try:
                 configuration = file.load()
+                made = self._made(configuration.jwt)
             except ConfigurationError as error:
                 seen = content
                 logger.error("authentication config is wrong, the former stays: %s", error)
                 continue
-            new = self._start(self._made(configuration.jwt), tasks, session)
+            new = self._start(made, tasks, session)
             if not await _ready(new):
                 # Looked at again: the issuers may answer later.
                 new.task.cancel()
