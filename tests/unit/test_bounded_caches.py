@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.apiserver.audit import event
+from services.apiserver.audit import eventtext
 from services.apiserver.kinds import cronschedule
 from services.apiserver.kinds.podspec import defaults, resources
 from services.apiserver.request import Request, parse_query
@@ -28,19 +28,19 @@ def asked(query: str) -> Any:
 
 def reference(resource: str) -> bytes:
     info = RequestInfo(True, "", "get", namespace="ns", resource=resource, name="n")
-    return event.ref_json(info, {})
+    return eventtext.ref_json(info, {})
 
 
 def agent(text: str) -> bytes:
-    return event.who(None, None, "", "127.0.0.1", None, None, text.encode())
+    return eventtext.who(None, None, "", "127.0.0.1", None, None, text.encode())
 
 
 @pytest.mark.parametrize(
     ("ask", "cached"),
     [
         (asked, parse_query),
-        (agent, event._who),
-        (reference, event._ref_ends),
+        (agent, eventtext._who),
+        (reference, eventtext._ref_ends),
         (names.is_qualified_name, names._is_qualified_name),
         (names.is_label_value, names._is_label_value),
         (resources.is_extended, resources._is_extended),

@@ -1,4 +1,4 @@
-"""The audit event of one request: what the stages tell of it, and how it is written.
+"""The audit event of one request: what the stages tell of it, and when it is told to backends.
 
 Source: kube-apiserver v1.36.2, apiserver/pkg/audit (context.go, request.go, format.go),
 apiserver/pkg/endpoints/filters (audit.go, authn_audit.go); fields: apis/audit/v1/types.go.
@@ -6,19 +6,16 @@ apiserver/pkg/endpoints/filters (audit.go, authn_audit.go); fields: apis/audit/v
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from services.apiserver.audit import objects
+from services.apiserver.audit import eventtext, objects
+from services.apiserver.audit.eventtext import head, request_uri, status_field
 from services.apiserver.audit.metrics import AuditMetrics
-from services.apiserver.audit.origin import origin_fields, shortened, source_addresses
 from services.apiserver.audit.recording import (
-    NAME_OF_LEVEL,
     PANIC,
     REQUEST_RECEIVED,
     RESPONSE_COMPLETE,
@@ -26,7 +23,7 @@ from services.apiserver.audit.recording import (
     Level,
     Recording,
 )
-from services.apiserver.audit.timestamps import go_duration, micro_time, rfc3339_nano
+from services.apiserver.audit.timestamps import go_duration, micro_time
 from services.apiserver.errors import InternalError
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 
@@ -200,7 +197,7 @@ class RequestAudit(Audit):
         self._started = True
         if info.is_resource_request:
             self._ref = {}
-        self._head = b'%b%b,"stage":"' % (_HEADS[level], orjson.dumps(request.audit_id))
+        self._head = head(level, request.audit_id)
         self._received = micro_time(self.received_ns)
         return True
 
@@ -345,96 +342,47 @@ class RequestAudit(Audit):
         self._annotations[TRUNCATED] = "true"
         return self._written(None, None)
 
+    def legacy_line(self) -> str:
+        """Return the event in the one-line format of old."""
+        return eventtext.legacy_line(
+            self._request,
+            self.stage,
+            received_ns=self.received_ns,
+            user=self._user,
+            impersonated=self._impersonated,
+            namespace=(self._ref or {}).get("namespace", ""),
+            code=self._code,
+        )
+
     def _written(self, request_object: bytes | None, response_object: bytes | None) -> bytes:
-        sent = answered = b""
+        stage, code, received = self.stage, self._code, self._received
+        # What a request's events have in common is made once.
+        middle = self._middle
+        if not middle:
+            middle = self._middle = eventtext.middle(
+                self._request, self._user, self._impersonated, self._constraint, self._ref
+            )
+        told = status_field(self._status, code) if code else b""
         if request_object is not None:
-            sent = b',"requestObject":' + request_object
+            told += b',"requestObject":' + request_object
         if response_object is not None:
-            answered = b',"responseObject":' + response_object
+            told += b',"responseObject":' + response_object
         end = b'"}\n'
         if self._annotations:
             annotations = orjson.dumps(self._annotations, option=orjson.OPT_SORT_KEYS)
             end = b'","annotations":%b}\n' % annotations
-        received = self._received
-        stage = self.stage
-        return b"".join(
-            (
-                self._head,
-                stage.encode(),
-                # What a request's events have in common is made once.
-                self._middle or self._make_middle(),
-                self._status_json() if self._code else b"",
-                sent,
-                answered,
-                b',"requestReceivedTimestamp":"',
-                received,
-                b'","stageTimestamp":"',
-                received if stage == REQUEST_RECEIVED else micro_time(time.time_ns()),
-                end,
-            )
+        parts = (
+            self._head,
+            stage.encode(),
+            middle,
+            told,
+            b',"requestReceivedTimestamp":"',
+            received,
+            b'","stageTimestamp":"',
+            received if stage == REQUEST_RECEIVED else micro_time(time.time_ns()),
+            end,
         )
-
-    def _make_middle(self) -> bytes:
-        """Return the fields from requestURI to objectRef."""
-        request = self._request
-        info, headers = request.info, request.headers
-        proxied = b"x-forwarded-for" in headers or b"x-real-ip" in headers
-        client = request.scope.get("client")
-        self._middle = b'","requestURI":%b,"verb":"%b"%b%b' % (
-            orjson.dumps(request_uri(request)),
-            info.verb.encode(),
-            who(
-                self._user,
-                self._impersonated,
-                self._constraint,
-                client[0] if client else "",
-                _first(request, b"x-forwarded-for") if proxied else None,
-                _first(request, b"x-real-ip") if proxied else None,
-                headers.get(b"user-agent"),
-            ),
-            b"" if self._ref is None else ref_json(info, self._ref),
-        )
-        return self._middle
-
-    def _status_json(self) -> bytes:
-        status = self._status
-        if status is None:
-            return b',"responseStatus":{"metadata":{},"code":%d}' % self._code
-        told: Object = {"metadata": {}}
-        for field in ("status", "message", "reason", "details"):
-            if status.get(field) or (field == "details" and field in status):
-                told[field] = status[field]
-        told["code"] = self._code
-        return b',"responseStatus":' + orjson.dumps(told)
-
-    def legacy_line(self) -> str:
-        """Return the event in the one-line format of old."""
-        request = self._request
-        user, other = self._user, self._impersonated
-        client = request.scope.get("client")
-        addresses = source_addresses(
-            client[0] if client else "",
-            (_first(request, b"x-forwarded-for") or b"").decode("latin-1"),
-            (_first(request, b"x-real-ip") or b"").decode("latin-1"),
-        )
-        name = user.name if user is not None else ""
-        groups = quoted_list(user.groups) if user is not None and name and user.groups else "<none>"
-        values = {
-            "id": request.audit_id,
-            "stage": self.stage,
-            "ip": addresses[0] if addresses else "<unknown>",
-            "method": request.info.verb,
-            "user": name or "<none>",
-            "groups": groups,
-            "as": "<self>" if other is None else other.name,
-            "asgroups": "<lookup>" if other is None else quoted_list(other.groups),
-            "user-agent": shortened(request.header(b"user-agent") or ""),
-            "namespace": request.info.namespace or (self._ref or {}).get("namespace") or "<none>",
-            "uri": request_uri(request),
-            "response": str(self._code) if self._code else "<deferred>",
-        }
-        told = " ".join(f"{key}={quoted(value)}" for key, value in values.items())
-        return f"{rfc3339_nano(self.received_ns)} AUDIT: {told}"
+        return b"".join(parts)
 
 
 async def _both(one: Awaitable[bool], other: Awaitable[bool]) -> bool:
@@ -442,11 +390,6 @@ async def _both(one: Awaitable[bool], other: Awaitable[bool]) -> bool:
     return all(stored)
 
 
-LINE_HEAD = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1",'
-"""What a list leaves out of its events."""
-_HEADS = tuple(
-    b'%b"level":"%b","auditID":' % (LINE_HEAD, NAME_OF_LEVEL[level].encode()) for level in Level
-)
 # Looking up members of an Enum costs more than all comparisons.
 _REQUEST, _REQUEST_RESPONSE = int(Level.REQUEST), int(Level.REQUEST_RESPONSE)
 
@@ -456,110 +399,3 @@ def is_long_running(info: RequestInfo) -> bool:
     if not info.is_resource_request:
         return info.path.startswith("/debug/pprof/")
     return info.verb in LONG_RUNNING_VERBS or info.subresource in LONG_RUNNING_SUBRESOURCES
-
-
-def request_uri(request: Request) -> str:
-    """Return path and query as they were sent."""
-    raw: bytes = request.scope.get("raw_path") or request.path.encode()
-    query = request.query_string
-    return (raw + b"?" + query if query else raw).decode("utf-8", "replace")
-
-
-LONGEST_KEPT = 1024
-"""Bytes of what a client says of itself; more is not remembered: anybody may say it."""
-
-
-def who(
-    user: UserInfo | None,
-    impersonated: UserInfo | None,
-    constraint: str,
-    peer: str,
-    forwarded_for: bytes | None,
-    real_ip: bytes | None,
-    user_agent: bytes | None,
-) -> bytes:
-    """Return the fields from user to userAgent."""
-    size = len(forwarded_for or b"") + len(real_ip or b"") + len(user_agent or b"")
-    told = _who if size <= LONGEST_KEPT else _who.__wrapped__
-    return told(user, impersonated, constraint, peer, forwarded_for, real_ip, user_agent)
-
-
-@lru_cache(maxsize=4096)
-def _who(
-    user: UserInfo | None,
-    impersonated: UserInfo | None,
-    constraint: str,
-    peer: str,
-    forwarded_for: bytes | None,
-    real_ip: bytes | None,
-    user_agent: bytes | None,
-) -> bytes:
-    """As `who`; remembered, as a client has many requests."""
-    out = b',"user":' + user_json(user)
-    if impersonated is not None:
-        out += b',"impersonatedUser":' + user_json(impersonated)
-        if constraint:
-            metadata = {"impersonationConstraint": constraint}
-            out += b',"authenticationMetadata":' + orjson.dumps(metadata)
-    return out + origin_fields(peer, forwarded_for, real_ip, user_agent)
-
-
-def user_json(user: UserInfo | None) -> bytes:
-    """Return a user as authentication.k8s.io/v1 UserInfo prints it."""
-    if user is None:
-        return b"{}"
-    value: dict[str, Any] = {
-        "username": user.name,
-        "uid": user.uid,
-        "groups": user.groups,
-        "extra": user.extra_as_dict(),
-    }
-    return orjson.dumps({key: one for key, one in value.items() if one})
-
-
-def ref_json(info: RequestInfo, told: Mapping[str, str]) -> bytes:
-    """Return `,"objectRef":{…}`: what the URL names, else what the object sent has `told`."""
-    namespace, name = info.namespace, info.name
-    if not told and namespace and name:
-        # As below, for most requests: 0.6 us instead of 1.4.
-        of = (info.resource, info.group, info.version, info.subresource)
-        ends = _ref_ends if sum(map(len, of)) <= LONGEST_KEPT else _ref_ends.__wrapped__
-        head, tail = ends(*of)
-        parts = (head, orjson.dumps(namespace), b',"name":', orjson.dumps(name), tail)
-        return b"".join(parts)
-    ref = {
-        "resource": info.resource,
-        "namespace": namespace or told.get("namespace"),
-        "name": name or told.get("name"),
-        "uid": told.get("uid"),
-        "apiGroup": info.group,
-        "apiVersion": info.version,
-        "resourceVersion": told.get("resourceVersion"),
-        "subresource": info.subresource,
-    }
-    return b',"objectRef":' + orjson.dumps({key: value for key, value in ref.items() if value})
-
-
-@lru_cache(maxsize=1024)
-def _ref_ends(resource: str, group: str, version: str, subresource: str) -> tuple[bytes, bytes]:
-    """Return an objectRef as far as its namespace, and from the end of its name on."""
-    end = {"apiGroup": group, "apiVersion": version, "subresource": subresource}
-    tail = orjson.dumps({key: value for key, value in end.items() if value})
-    return b',"objectRef":{"resource":%b,"namespace":' % orjson.dumps(resource), b"," + tail[1:]
-
-
-def quoted(text: str) -> str:
-    """Return a text as Go's %q prints it."""
-    return json.dumps(text, ensure_ascii=False)
-
-
-def quoted_list(texts: Sequence[str]) -> str:
-    return ",".join(map(quoted, texts))
-
-
-def _first(request: Request, name: bytes) -> bytes | None:
-    """Return the first of a header's values."""
-    for header, value in request.scope["headers"]:
-        if header == name:
-            return bytes(value)
-    return None

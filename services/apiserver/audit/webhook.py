@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from services.apiserver.audit.backend import DeliveryError
-from services.apiserver.audit.event import LINE_HEAD, RequestAudit
+from services.apiserver.audit.event import RequestAudit
+from services.apiserver.audit.eventtext import LINE_HEAD
 from shared.kubeconfig import ClusterAccess
 
 if TYPE_CHECKING:
