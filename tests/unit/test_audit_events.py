@@ -17,6 +17,7 @@ from services.apiserver.codec import protobuf
 from services.apiserver.errors import NotFound, to_status
 from services.apiserver.request import Request, Response, StreamingResponse
 from services.apiserver.requestinfo import UserInfo
+from shared.storage import StorageUnavailable
 from tests.unit.audit_world import World, request_of
 
 POD = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "web", "managedFields": [{}]}}
@@ -347,6 +348,66 @@ def test_a_list_in_slices_is_recorded_whole() -> None:
 
     assert len(asyncio.run(run())) == 2
     assert events_of(world)[1]["responseObject"] == {"kind": "PodList", "items": [{"kind": "Pod"}]}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_answer_that_broke_off_is_not_recorded_as_one(packed: bool) -> None:
+    """Half an object is no JSON: the line could not be read, nor a whole batch with it."""
+    world = World("RequestResponse")
+    request = world.request("/api/v1/namespaces/ns/pods")
+    headers = [(b"content-type", b"application/json")]
+    if packed:
+        headers.append((b"content-encoding", b"gzip"))
+
+    async def slices() -> AsyncIterator[bytes]:
+        listed = orjson.dumps({"kind": "PodList", "items": [POD] * 100})
+        yield (gzip.compress(listed) if packed else listed)[:50]
+        raise StorageUnavailable("etcd is away")
+
+    async def run() -> None:
+        async with world:
+            await request.audit.received()
+            response = StreamingResponse(200, slices(), headers)
+            await request.audit.answering(response)
+            with pytest.raises(StorageUnavailable):
+                async for _ in response.slices:
+                    pass
+            await request.audit.complete()
+
+    asyncio.run(run())
+    _, complete = events_of(world)
+    assert (complete["stage"], complete["responseStatus"]["code"]) == ("ResponseComplete", 200)
+    assert "responseObject" not in complete
+
+
+def test_a_large_answer_is_made_a_line_beside_the_loop() -> None:
+    """A list in YAML takes seconds; others are served meanwhile."""
+    world = World("RequestResponse")
+    request = world.request("/api/v1/namespaces/ns/pods")
+    text = b"kind: PodList\napiVersion: v1\nitems:\n" + b"- a: 1\n" * 20_000
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def run() -> None:
+        async with world:
+            await request.audit.received()
+            await request.audit.answering(Response(200, text, [(b"content-type", YAML)]))
+            running = asyncio.create_task(others())
+            before = turns
+            await request.audit.complete()
+            assert turns - before > 2
+            running.cancel()
+
+    asyncio.run(run())
+    assert len(events_of(world)[1]["responseObject"]["items"]) == 20_000
+
+
+YAML = b"application/yaml"
 
 
 def test_a_patch_is_recorded_as_it_was_sent() -> None:
