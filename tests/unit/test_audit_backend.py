@@ -100,6 +100,27 @@ def test_strict_mode_refuses_a_request_that_can_not_be_recorded() -> None:
     assert len(world.destination.events) == 2
 
 
+def test_who_waits_for_an_event_does_not_wait_for_a_batch() -> None:
+    """Not even one that came while the batch before was under way."""
+
+    async def run() -> None:
+        destination = Collected()
+        batching = Batching(wait_s=30)
+        async with World(mode="blocking-strict", destination=destination, batching=batching) as w:
+            destination.open.clear()
+            first = asyncio.create_task(w.request().audit.received())
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            second = asyncio.create_task(w.request().audit.received())
+            await asyncio.sleep(0)
+            destination.open.set()
+            async with asyncio.timeout(2):
+                await asyncio.gather(first, second)
+        assert [len(batch) for batch in destination.batches] == [1, 1]
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("mode", ["blocking", "batch"])
 def test_other_modes_only_count_what_can_not_be_written(mode: Mode) -> None:
     async def run() -> World:

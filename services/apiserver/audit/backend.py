@@ -219,7 +219,6 @@ class BufferedBackend:
     async def _pause(self) -> None:
         """Wait until the next batch is due."""
         if len(self._buffer) < self._batching.limit_batch and not self._stopping:
-            self._whole.clear()
             try:
                 async with asyncio.timeout(self._batching.wait_s):
                     await self._whole.wait()
@@ -238,8 +237,11 @@ class BufferedBackend:
             batch.append(buffer.popleft())
             size += length
         self._size_bytes -= size
-        if not buffer and not self._stopping:
-            self._filled.clear()
+        if not buffer:
+            # Here and not before the next wait: somebody may come while this batch is under way.
+            self._whole.clear()
+            if not self._stopping:
+                self._filled.clear()
         self._room.set()
         return batch
 
