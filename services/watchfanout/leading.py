@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from services.watchfanout.state import State
-from shared.eventlog import EventLogError, Hole, Trimmed
+from shared.eventlog import EventLogError, Hole, Trimmed, UnknownFormat
 from shared.eventlog.protocol import Bounds, Entry
 from shared.eventlog.redis import RedisEventLog
 from shared.fanout import Follower, HistoryLost, load_snapshot
@@ -137,7 +137,8 @@ class Leader:
         """Have the state reach the end of the log, where the first entry to come begins."""
         if not self._state.is_loaded or self._state.revision >= revision:
             return
-        with contextlib.suppress(TimeoutError, Hole, Trimmed):  # then it is loaded from etcd
+        # If it can't, it is loaded from etcd.
+        with contextlib.suppress(TimeoutError, Hole, Trimmed, UnknownFormat):
             async with asyncio.timeout(CATCH_UP_TIMEOUT_S):
                 await self._read_up_to(revision)
 

@@ -321,6 +321,24 @@ def test_a_state_that_is_behind_the_log_reads_on_there_and_not_in_etcd(play: Pla
     play(story)
 
 
+def test_a_state_that_cannot_read_on_in_the_log_is_loaded_from_etcd(play: Play) -> None:
+    async def story(world: World) -> None:
+        state = State()
+        async with world.leader(state):
+            first = await world.write("a")
+            await world.names(after=1, until=first)
+            await until(lambda: state.revision >= first)
+        middle = await world.write("b")
+        # As a leader of another version has written it, and died.
+        world.redis.do("XADD", "kubefan:events", f"{middle}-0", "e", "not ours")
+        async with world.leader(state):
+            last = await world.write("c")
+            await until(lambda: state.revision >= last)
+        assert len(state) == 3
+
+    play(story)
+
+
 def test_a_leader_that_is_told_to_end_gives_its_lease_back(
     etcd: EtcdProcess, redis: RedisProcess, tmp_path: Path
 ) -> None:
