@@ -55,7 +55,7 @@ class Leader:
             storage, self, extractor, etcd_prefix=etcd_prefix, pause_s=GATHER_S
         )
         self.refills = 0
-        """How often the log was empty, or ended before what etcd still knows."""
+        """How often the log was empty, and was filled from etcd's history."""
         self.is_following = False
 
     def __repr__(self) -> str:

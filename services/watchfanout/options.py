@@ -89,6 +89,9 @@ class WatchfanoutOptions:
                     ipaddress.ip_address(value)
             except ValueError:
                 mistakes.append(f"--{name.replace('_', '-')}: {value!r} is not an IP address")
+        if known.bind_address in ("0.0.0.0", "::") and not known.advertise_address:
+            # A standby would look for the leader on its own machine, and take it for dead.
+            mistakes.append("--advertise-address is needed where --bind-address is no address")
         files(known, _FILES, mistakes)
         if known.token_file and not mistakes and not Path(known.token_file).read_text().strip():
             mistakes.append("--token-file: the file is empty, and nobody would be kept out")

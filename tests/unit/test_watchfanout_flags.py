@@ -39,3 +39,11 @@ def test_an_empty_token_is_refused_for_it_would_let_everybody_in(
 ) -> None:
     with pytest.raises(OptionsError, match="--token-file"):
         read(tmp_path, token=token)
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::"])
+def test_who_listens_everywhere_says_where_others_find_it(tmp_path: Path, address: str) -> None:
+    with pytest.raises(OptionsError, match="--advertise-address"):
+        read(tmp_path, f"--bind-address={address}")
+    options = read(tmp_path, f"--bind-address={address}", "--advertise-address=10.1.2.3")
+    assert options.url == "https://10.1.2.3:8443"
