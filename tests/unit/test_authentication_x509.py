@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import hashlib
 import os
+import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -201,7 +202,28 @@ def test_a_file_that_says_the_same_is_no_change(tmp_path: Path) -> None:
     assert known.generation == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"what", USERS.pem[:200]])
+EC_KEY, NO_KEY = bytes.fromhex("06072a8648ce3d0201"), bytes.fromhex("06072a8648ce3d0209")
+"""The object identifier of elliptic curve keys, and one that stands for nothing."""
+EXTENSIONS = bytes.fromhex("0603551d13"), bytes.fromhex("0603551d25")
+"""Those of basic constraints and of the extended key usage."""
+
+
+def pem(der: bytes) -> bytes:
+    return ssl.DER_cert_to_PEM_cert(der).encode()
+
+
+def test_a_client_with_an_extension_given_twice_is_nobody(tmp_path: Path) -> None:
+    twice = ALICE.der.replace(*EXTENSIONS)
+    assert twice != ALICE.der
+    request = asking(ALICE, USERS)
+    request.scope["extensions"] = {PEER: Peer([twice, USERS.der])}
+    with pytest.raises(Unauthorized, match="x509"):
+        asyncio.run(ClientCertificates(file_of(tmp_path, USERS)).authenticate(request))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"what", USERS.pem[:200], pem(USERS.der.replace(EC_KEY, NO_KEY))]
+)
 def test_a_broken_file_leaves_what_was_there(content: bytes, tmp_path: Path) -> None:
     known = file_of(tmp_path, USERS)
     (tmp_path / "ca.crt").write_bytes(content)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from shared.flags import OptionsError
@@ -34,7 +35,10 @@ def identity(certificate: x509.Certificate) -> Identity:
     Raises:
         ValueError: the key is of no kind that is known.
     """
-    key = certificate.public_key()
+    try:
+        key = certificate.public_key()
+    except UnsupportedAlgorithm as error:
+        raise ValueError(str(error)) from error
     return (
         certificate.subject.public_bytes(),
         key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),

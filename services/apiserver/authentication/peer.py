@@ -118,7 +118,11 @@ class Peer:
                 chain = [x509.load_der_x509_certificate(der) for der in self._der]
                 self._links = tuple(_link(one) for one in chain)
                 self._subject = chain[0].subject
-            except (ValueError, x509.UnsupportedGeneralNameType) as error:
+            except (
+                ValueError,
+                x509.DuplicateExtension,
+                x509.UnsupportedGeneralNameType,
+            ) as error:
                 raise Unauthorized(f"x509: {error}") from error
         return self._subject
 
