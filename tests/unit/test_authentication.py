@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 from pathlib import Path
 
@@ -132,6 +133,13 @@ def test_nothing_behind_sees_credentials_or_the_headers_of_a_front_proxy(header:
         ask(asking, STATIC, Anonymous())
     assert asking.headers == {b"x-remotely": b"c", b"accept": b"d"}
     assert asking.scope["headers"] == [(b"x-remotely", b"c"), (b"accept", b"d")]
+
+
+def test_the_log_of_a_refusal_is_short(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO), pytest.raises(Unauthorized):
+        ask(request(b"Bearer wrong", path="/" + "x" * 100_000), STATIC, None)
+    (record,) = caplog.records
+    assert len(record.__dict__["path"]) == 500
 
 
 def test_requests_are_counted_by_what_became_of_them() -> None:

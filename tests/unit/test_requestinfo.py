@@ -72,6 +72,8 @@ SCALE = "update apps/v1 ns deployments/scale a"
         # A comma within a value does not begin another term: this selects everything.
         ("GET", r"/api/v1/pods?fieldSelector=spec.x!=\,metadata.name=a", "list v1 - pods -"),
         ("GET", "/api/v1/pods?fieldSelector=metadata.name=a,x", "list v1 - pods -"),
+        # Nor is a name looked for in what no client sends.
+        ("GET", f"/api/v1/pods?fieldSelector=metadata.name=a{',b=c' * 2000}", "list v1 - pods -"),
         # Namespaces themselves: their namespace is their name.
         ("GET", "/api/v1/namespaces", "list v1 - namespaces -"),
         ("GET", "/api/v1/namespaces/ns", "get v1 ns namespaces ns"),

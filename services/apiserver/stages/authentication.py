@@ -15,6 +15,9 @@ from services.apiserver.requestinfo import UserInfo
 
 log = logging.getLogger("kubefan.apiserver.authentication")
 
+LONGEST_LOGGED = 500
+"""Characters of what anybody may send: paths, and claims that nobody has verified."""
+
 
 class AuthenticationStage:
     """Finds the user of a request.
@@ -47,7 +50,8 @@ class AuthenticationStage:
                 found = await self._anonymous.authenticate(request)
         except Unauthorized as error:
             # Only the log learns why.
-            log.info("not authenticated", extra={"path": request.path, "why": error.message})
+            path, why = request.path[:LONGEST_LOGGED], error.message[:LONGEST_LOGGED]
+            log.info("not authenticated", extra={"path": path, "why": why})
             self.attempts["error"] += 1
             raise Unauthorized("Unauthorized") from None
         finally:

@@ -23,6 +23,9 @@ VERBS = {
 }
 NAMESPACE_SUBRESOURCES = frozenset({"status", "finalize"})
 SELECTED_NAME = "metadata.name"
+LONGEST_SELECTOR = 4096
+"""Characters of a selector in which a name is looked for. Nobody knows yet who asks, and to
+parse a megabyte takes a second; without the name, the right to all objects is asked for."""
 MANY = frozenset({"list", "watch", "deletecollection"})
 """The verbs that select."""
 
@@ -112,6 +115,8 @@ def _selected_name(values: Sequence[str] | None) -> str:
     Read by the parser that selects, or a user who may see one object could see them all.
     """
     if not values or SELECTED_NAME not in values[0]:
+        return ""
+    if len(values[0]) > LONGEST_SELECTOR:
         return ""
     try:
         name = parse_field_selector(values[0]).requires_exact_match(SELECTED_NAME) or ""
