@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 
 from services.apiserver.audit import eventtext, objects
-from services.apiserver.audit.eventtext import head, request_uri, status_field
+from services.apiserver.audit.eventtext import HEADS, STAGE, request_uri, status_field
 from services.apiserver.audit.metrics import AuditMetrics
 from services.apiserver.audit.recording import (
     PANIC,
@@ -203,7 +203,7 @@ class RequestAudit(Audit):
         self._started = True
         if info.is_resource_request:
             self._ref = {}
-        self._head = head(level, request.audit_id)
+        self._head = b"%b%b%b" % (HEADS[level], orjson.dumps(request.audit_id), STAGE)
         self._received = micro_time(self.received_ns)
         return True
 
@@ -296,7 +296,9 @@ class RequestAudit(Audit):
             await self._take_response()
         if now - self.received_ns > SLOW_NS:
             self._annotate_latencies(now)
-        await self._tell(RESPONSE_COMPLETE)
+        waiting = self._emit(RESPONSE_COMPLETE)
+        if waiting is not None:
+            await waiting
 
     async def _take_response(self) -> None:
         collected, self._collected = self._collected, None

@@ -28,14 +28,11 @@ LINE_HEAD = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1",'
 LONGEST_KEPT = 1024
 """Bytes of what a client says of itself; more is not remembered: anybody may say it."""
 
-_HEADS = tuple(
+HEADS = tuple(
     b'%b"level":"%b","auditID":' % (LINE_HEAD, NAME_OF_LEVEL[level].encode()) for level in Level
 )
-
-
-def head(level: int, audit_id: str) -> bytes:
-    """Return an event's text as far as its stage."""
-    return b'%b%b,"stage":"' % (_HEADS[level], orjson.dumps(audit_id))
+"""An event's text as far as its ID, by level; STAGE follows on that."""
+STAGE = b',"stage":"'
 
 
 def middle(
@@ -46,21 +43,20 @@ def middle(
     ref: Mapping[str, str] | None,
 ) -> bytes:
     """Return the text from the stage's end to objectRef, which there is with a `ref` alone."""
-    info, headers = request.info, request.headers
-    proxied = b"x-forwarded-for" in headers or b"x-real-ip" in headers
-    client = request.scope.get("client")
+    info, headers, scope = request.info, request.headers, request.scope
+    client = scope.get("client")
+    peer = client[0] if client else ""
+    agent = headers.get(b"user-agent")
+    if b"x-forwarded-for" in headers or b"x-real-ip" in headers:
+        forwarded_for = first_of(request, b"x-forwarded-for")
+        real_ip = first_of(request, b"x-real-ip")
+        told = who(user, impersonated, constraint, peer, forwarded_for, real_ip, agent)
+    else:
+        told = who(user, impersonated, constraint, peer, None, None, agent)
     return b'","requestURI":%b,"verb":"%b"%b%b' % (
         orjson.dumps(request_uri(request)),
         info.verb.encode(),
-        who(
-            user,
-            impersonated,
-            constraint,
-            client[0] if client else "",
-            first_of(request, b"x-forwarded-for") if proxied else None,
-            first_of(request, b"x-real-ip") if proxied else None,
-            headers.get(b"user-agent"),
-        ),
+        told,
         b"" if ref is None else ref_json(info, ref),
     )
 
@@ -131,7 +127,9 @@ def who(
     user_agent: bytes | None,
 ) -> bytes:
     """Return the fields from user to userAgent."""
-    size = len(forwarded_for or b"") + len(real_ip or b"") + len(user_agent or b"")
+    size = len(user_agent or b"")
+    if forwarded_for is not None or real_ip is not None:
+        size += len(forwarded_for or b"") + len(real_ip or b"")
     told = _who if size <= LONGEST_KEPT else _who.__wrapped__
     return told(user, impersonated, constraint, peer, forwarded_for, real_ip, user_agent)
 

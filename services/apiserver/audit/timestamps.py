@@ -10,8 +10,7 @@ NANOSECONDS = 1_000_000_000
 
 def micro_time(ns: int) -> bytes:
     """Return a time (ns since 1970) as metav1.MicroTime prints it: 2026-01-02T15:04:05.000006Z."""
-    seconds, rest = divmod(ns, NANOSECONDS)
-    return b"%b.%06dZ" % (_second(seconds), rest // 1000)
+    return b"%b.%06dZ" % (_second(ns // NANOSECONDS), ns // 1000 % 1_000_000)
 
 
 @lru_cache(maxsize=8)
