@@ -14,6 +14,7 @@ from services.apiserver.options import ApiServerOptions, OptionsError
 from services.apiserver.server import ApiServer
 from shared.eventlog import EventLogError
 from shared.logs import start_logging
+from shared.objects.wire import ProtobufValue
 from shared.storage import StorageError, UnreadableValue
 
 
@@ -39,10 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"kubefan apiserver: {error}", file=sys.stderr)
         return 1
     except ExceptionGroup as group:
-        unreadable, others = group.split(UnreadableValue)
+        unreadable, others = group.split((UnreadableValue, ProtobufValue))
         if unreadable is None or others is not None:
             raise
-        # The wrong keys for what every start reads; the log says the same of each value.
+        # Another's store, or the wrong keys for what every start reads.
         print(f"kubefan apiserver: {first_of(unreadable)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
+from services.apiserver.past import oldest_wanted
 from services.apiserver.snapshots import Snapshots
 from shared.eventlog import EventLog, EventLogError
 from shared.eventlog.memory import MemoryEventLog
@@ -28,13 +29,11 @@ from shared.watchcache import ReloadNeeded, StaleSnapshot, WatchCache
 
 log = logging.getLogger("kubefan.apiserver.events")
 
-BACKFILL_REVISIONS = 5_000
-"""How much of the storage's history a starting server reads again, so that the clients of its
-predecessor resume: more than a minute at 50 writes/s."""
 RETRY_S = 1.0
-PAST_TIMEOUT_S = 10.0
-"""How long a starting replica waits for a log that can't be reached, for the sake of clients
-that want to resume here. Then it serves without a past."""
+PAST_TIMEOUT_S = 3.0
+"""How long a starting replica waits for the log to tell the past. Then it asks the storage, for
+the sake of clients that want to resume here."""
+STORAGE_PAST_TIMEOUT_S = 20.0
 
 
 class EventFlow(ABC):
@@ -53,17 +52,6 @@ class EventFlow(ABC):
     @abstractmethod
     async def run(self) -> None:
         """Load and follow, for ever."""
-
-    async def _say_ready_with_past(self, timeout_s: float) -> None:
-        """Set `ready` once the cache's windows are filled."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                # Looked at rather than signalled: once a start, for some milliseconds.
-                while self._cache.is_backfilling:  # noqa: ASYNC110
-                    await asyncio.sleep(0.005)
-        except TimeoutError:
-            log.warning("ready without the past: watches can't be resumed from before now")
-        self.ready.set()
 
 
 class OwnEventFlow(EventFlow):
@@ -106,7 +94,9 @@ class OwnEventFlow(EventFlow):
         follower = Follower(
             self._storage, event_log, self._extractor, etcd_prefix=self._etcd_prefix
         )
-        start = await self._oldest_wanted(snapshot.revision)
+        start = await oldest_wanted(self._storage, snapshot.revision)
+        if start >= snapshot.revision:
+            self._cache.end_backfill()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(follower.run(after=start), name="follow storage")
@@ -117,17 +107,6 @@ class OwnEventFlow(EventFlow):
                 await self._cache.follow(self._opener.log(event_log))
         finally:
             await event_log.aclose()
-
-    async def _oldest_wanted(self, newest: Revision) -> Revision:
-        """Return after which revision to follow: some way back, if the storage still knows it."""
-        wanted = Revision(max(newest - BACKFILL_REVISIONS, 1))
-        if wanted >= newest:
-            return newest
-        try:
-            await self._storage.get(b"/", revision=wanted)
-        except Compacted as error:
-            return Revision(min(error.oldest, newest))
-        return wanted
 
 
 class SharedEventFlow(EventFlow):
@@ -152,7 +131,7 @@ class SharedEventFlow(EventFlow):
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             await self._load()
-            tasks.create_task(self._say_ready_with_past(PAST_TIMEOUT_S), name="fill the windows")
+            tasks.create_task(self._fill_windows(), name="fill the windows")
             while True:
                 try:
                     await self._cache.follow(self._log)
@@ -161,6 +140,7 @@ class SharedEventFlow(EventFlow):
                     log.warning("the cache is loaded anew", extra={"why": str(error)})
                     self.reloads += 1
                     await self._load()
+                    tasks.create_task(self._fill_windows(), name="fill the windows")
                 except EventLogError as error:
                     log.warning("the event log is away", extra={"why": str(error)})
                     await asyncio.sleep(RETRY_S * (0.5 + random.random()))
@@ -175,6 +155,40 @@ class SharedEventFlow(EventFlow):
                 await asyncio.sleep(RETRY_S * (0.5 + random.random()))
             else:
                 return
+
+    async def _fill_windows(self) -> None:
+        """Have watches resume from before the snapshot, then say that the cache is ready.
+
+        `follow` reads the past from the log. Where the log is away, was emptied, or takes long
+        to be filled again, the storage still has it: 410 is for what is really gone.
+        """
+        told = await self._log_tells_past() and await self._windows_filled(PAST_TIMEOUT_S)
+        if not told:
+            log.info("the past comes from the storage: the log does not tell it")
+            try:
+                async with asyncio.timeout(STORAGE_PAST_TIMEOUT_S):
+                    await self._snapshots.tell_past(self._cache, self._opener)
+            except (TimeoutError, StorageUnavailable, HistoryLost) as error:
+                log.warning("ready without the past", extra={"why": str(error) or "timeout"})
+                self._cache.end_backfill()
+        self.ready.set()
+
+    async def _log_tells_past(self) -> bool:
+        try:
+            bounds = await self._log.bounds()
+        except EventLogError:
+            return False
+        return bounds is not None and bounds.oldest < self._cache.loaded_at
+
+    async def _windows_filled(self, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                # Looked at rather than signalled: once a start, for some milliseconds.
+                while self._cache.is_backfilling:  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+        except TimeoutError:
+            return False
+        return True
 
     async def _log_begins(self) -> Revision:
         """Return the revision that a snapshot has to have reached for the log to continue it."""

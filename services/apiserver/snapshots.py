@@ -6,10 +6,13 @@ import logging
 import random
 from collections.abc import Sequence
 
+from services.apiserver.past import tell_past
 from shared.fanout import Snapshot, load_snapshot
 from shared.fanout.client import SnapshotAccess, SnapshotUnavailable, fetch_snapshot
+from shared.fanout.opening import Opener
 from shared.objects import Extractor
 from shared.storage import Revision, Storage
+from shared.watchcache import WatchCache
 
 log = logging.getLogger("kubefan.apiserver.events")
 
@@ -31,6 +34,16 @@ class Snapshots:
         self._storage = storage
         self._extractor = extractor
         self._etcd_prefix = etcd_prefix
+
+    async def tell_past(self, cache: WatchCache, opener: Opener) -> None:
+        """Back-fill the cache from the storage's own history, for want of a log that has it.
+
+        Raises:
+            StorageUnavailable, HistoryLost: the storage can't tell it.
+        """
+        await tell_past(
+            self._storage, self._extractor, opener, cache, etcd_prefix=self._etcd_prefix
+        )
 
     async def newest(self, *, at_least: Revision) -> Snapshot:
         """Return a state of revision `at_least` or newer.

@@ -24,9 +24,9 @@ from shared.storage import Compacted, Revision, Storage, StorageUnavailable
 
 log = logging.getLogger("kubefan.watchfanout")
 
-REFILL_REVISIONS = 50_000
-"""How much of etcd's history an empty log is filled with at most: some seconds of work, and
-more than a stream of the usual size holds."""
+REFILL_REVISIONS = 10_000
+"""How much of etcd's history an empty log is filled with at most. New events come behind it, so it
+may not take more than about a second; who was away for longer loads anew."""
 GATHER_S = 0.002
 """After an entry, before the next: at a few hundred changes a second and more they go together."""
 RETRY_S = 0.2

@@ -127,6 +127,8 @@ class WatchCache:
             return
         self._backfill = None
         for resource in self._all():
+            if resource.history.oldest != backfill.revision:
+                continue  # it has had to forget more than that already: there would be a gap
             older = backfill.histories.get(resource)
             if older is None:
                 older = self._new_history()
@@ -138,8 +140,15 @@ class WatchCache:
         """Whether `follow` may still add to the past."""
         return self._backfill is not None
 
+    def end_backfill(self) -> None:
+        """Do without the past: watches resume from the snapshot's revision on."""
+        self._backfill = None
+
     async def follow(self, log: EventLog, *, backfill: bool = True) -> None:
         """Apply the log for ever, and first back-fill from it what it holds of the past.
+
+        A log that is empty, or begins behind the snapshot, tells nothing of the past: then
+        `is_backfilling` stays true until somebody else has told it, or `end_backfill`.
 
         Gives way to others at least every few milliseconds, between commits. When cancelled or
         failed the cache stands at a commit, and `follow` may be called again.
@@ -149,7 +158,7 @@ class WatchCache:
             EventLogError: as it comes; follow again.
         """
         if not backfill:
-            self._backfill = None
+            self.end_backfill()
         try:
             if (past := await self._past_in(log)) is not None:
                 try:
@@ -157,8 +166,8 @@ class WatchCache:
                 except (Hole, Trimmed) as error:
                     if error.after >= self.revision:
                         raise
-                    # The past has a hole, or was trimmed under our eyes: do without.
-            self._backfill = None
+                    # The past has a hole, or was trimmed under our eyes: it is to come from
+                    # elsewhere.
             await self._follow(log, self.revision)
         except (Hole, Trimmed) as error:
             raise ReloadNeeded(self.revision) from error
@@ -204,9 +213,10 @@ class WatchCache:
 
     async def _follow(self, log: EventLog, after: Revision) -> None:
         time_slice = TimeSlice()
+        tells_the_past = after < self.loaded_at
         async with aclosing(log.read(after=after)) as entries:
             async for entry in entries:
-                if self._backfill is not None:
+                if tells_the_past:
                     self.backfill(entry)
                 self._check_continues(entry)
                 events, index = entry.events, 0

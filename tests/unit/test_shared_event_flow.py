@@ -179,18 +179,45 @@ def test_a_gap_in_the_log_makes_it_load_anew_and_end_its_watches(tmp_path: Path)
     play(tmp_path, story)
 
 
-def test_without_the_log_it_serves_after_a_while_what_it_has(
+@pytest.mark.parametrize("state", ["away", "emptied"])
+def test_where_the_log_does_not_tell_the_past_the_storage_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    monkeypatch.setattr(eventflow, "PAST_TIMEOUT_S", 0.05)
+
+    async def bounds(*_: object) -> Bounds | None:
+        if state == "away":
+            raise EventLogUnavailable("it is away")
+        return None
+
+    async def story(replica: Replica) -> None:
+        monkeypatch.setattr(replica.log, "bounds", bounds)
+        first = await replica.write("a")
+        await replica.write("b")
+        last = await replica.write("c")
+        async with replica.running():
+            assert replica.cache.revision == last
+            assert replica.names_since(first) == ["b", "c"]
+
+    play(tmp_path, story)
+
+
+def test_a_replica_that_loaded_anew_can_resume_what_it_had_to_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(eventflow, "PAST_TIMEOUT_S", 0.05)
 
-    async def away(*_: object) -> Bounds | None:
-        raise EventLogUnavailable("it is away")
-
     async def story(replica: Replica) -> None:
-        monkeypatch.setattr(replica.log, "bounds", away)
-        last = await replica.write("a")
+        async with replica.filled(), replica.running():
+            first = await replica.write("a")
+            assert await replica.cache.wait_for(first, PATIENCE_S)
         async with replica.running():
-            assert replica.cache.revision == last
+            gone = await replica.write("b")
+            last = await replica.write("c")
+            await replica.log.append(Entry(gone, last))
+            await until(lambda: replica.flow.reloads >= 1)
+            assert await replica.cache.wait_for(last, PATIENCE_S)
+            await until(lambda: not replica.cache.is_backfilling)
+            assert replica.names_since(first) == ["b", "c"]
 
     play(tmp_path, story)

@@ -303,6 +303,17 @@ def test_a_past_with_a_hole_begins_behind_it() -> None:
     assert seen(pods.events_since(Revision(7))) == [("MODIFIED", A, 9)]
 
 
+def test_a_past_that_comes_when_its_successor_is_forgotten_is_not_taken() -> None:
+    """Else a watch would resume across the gap between the two."""
+    cache, pods = loaded(cached(A, 9))
+    cache.apply(entry(10, modified(A, 11), modified(A, 12)))
+    pods.history.clear(Revision(11))
+    cache.backfill(entry(4, added(A, 5), modified(A, 9), revision=10))
+    assert pods.history.oldest == 11
+    with pytest.raises(Expired):
+        pods.events_since(Revision(5))
+
+
 def test_a_resource_registered_while_the_past_is_read_gets_its_part() -> None:
     widget = WIDGETS + b"ns/w"
     cache, _ = loaded(cached(widget, 8))

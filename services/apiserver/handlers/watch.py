@@ -115,7 +115,9 @@ async def _start(served: Served, options: ListOptions) -> tuple[Revision | None,
         if initial is False:
             return store.backend.cache.revision, False
         return None, bool(initial)
-    return Revision(int(version)), False
+    after = Revision(int(version))
+    await store.backend.past_of(store.cache, after)
+    return after, False
 
 
 def _scope(request: Request, served: Served, choice: Selected) -> bytes:

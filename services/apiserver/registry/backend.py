@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from shared.objects import Extractor
 from shared.storage import KeyValue, Revision, Storage, StorageUnavailable
 from shared.watchcache import WatchCache
+from shared.watchcache.resource import ResourceCache
 
 FRESHNESS_TIMEOUT_S = 1.0
 """How long a consistent read waits for the cache before the storage answers it: a new leader
 of the watchfanouts is there sooner, mostly."""
 STALLED_TIMEOUT_S = 0.02
 """The same while the cache does not move: its source is away, and reads must not queue up."""
+PAST_TIMEOUT_S = 10.0
+"""How long a watch waits for a cache that is filling its windows."""
 REACH_TIMEOUT_S = 3.0
 """How long a read waits for the revision that it names; kube-apiserver's blockTimeout."""
 
@@ -116,6 +120,16 @@ class Backend:
         self._stalled_at = cache.revision
         self._on_read("storage")
         return False
+
+    async def past_of(self, resource: ResourceCache, after: Revision) -> None:
+        """Wait for what is still being filled in of the time behind `after`, if it is."""
+        if after >= resource.history.oldest or not self.cache.is_backfilling:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PAST_TIMEOUT_S):
+                # Looked at rather than signalled: only around the start of a replica.
+                while self.cache.is_backfilling:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
 
     async def objects(self, prefix: bytes) -> list[KeyValue]:
         """Return all objects under `prefix` with every write acknowledged before now.
