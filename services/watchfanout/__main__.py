@@ -13,6 +13,7 @@ from services.watchfanout.service import Watchfanout
 from shared.eventlog import EventLogError
 from shared.flags import OptionsError
 from shared.logs import start_logging
+from shared.objects.wire import ProtobufValue
 from shared.storage import StorageError
 
 
@@ -30,6 +31,11 @@ def main(argv: Sequence[str]) -> int:
             runner.run(Watchfanout(options).run())
     except (StorageError, EventLogError, OSError) as error:
         print(f"kubefan watchfanout: {error}", file=sys.stderr)
+        return 1
+    except ExceptionGroup as group:
+        if group.split(ProtobufValue)[1] is not None:
+            raise
+        print(f"kubefan watchfanout: {ProtobufValue()}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 0

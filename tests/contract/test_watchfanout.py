@@ -339,13 +339,11 @@ def test_a_state_that_cannot_read_on_in_the_log_is_loaded_from_etcd(play: Play) 
     play(story)
 
 
-def test_a_leader_that_is_told_to_end_gives_its_lease_back(
-    etcd: EtcdProcess, redis: RedisProcess, tmp_path: Path
-) -> None:
-    secrets = secret_files(tmp_path / "pki")
-    log = tmp_path / "watchfanout.log"
+def command(etcd: EtcdProcess, redis: RedisProcess, directory: Path) -> tuple[str, ...]:
+    """Return what starts a watchfanout as a process."""
+    secrets = secret_files(directory / "pki")
     port, _ = free_ports()
-    command = (
+    return (
         *KUBEFAN,
         "watchfanout",
         f"--etcd-servers={etcd.url}",
@@ -357,6 +355,30 @@ def test_a_leader_that_is_told_to_end_gives_its_lease_back(
         "--lease-duration=60s",
     )
 
+
+def test_a_store_in_protobuf_ends_it_with_a_line_that_says_so(
+    etcd: EtcdProcess, redis: RedisProcess, tmp_path: Path
+) -> None:
+    async def write() -> None:
+        storage = await EtcdStorage.open(etcd.url)
+        await storage.create(PREFIX + b"a", b"k8s\x00\n\x06secret")
+        await storage.aclose()
+
+    asyncio.run(write())
+    done = subprocess.run(
+        command(etcd, redis, tmp_path), capture_output=True, text=True, timeout=PATIENCE_S
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "secret" not in done.stderr
+    assert "kubefan watchfanout: the store holds protobuf values" in done.stderr
+
+
+def test_a_leader_that_is_told_to_end_gives_its_lease_back(
+    etcd: EtcdProcess, redis: RedisProcess, tmp_path: Path
+) -> None:
+    log = tmp_path / "watchfanout.log"
+
     async def holder() -> Holder | None:
         election = Election([etcd.url], None, key=ELECTION_KEY.encode(), value=b"", lease_s=2)
         try:
@@ -365,7 +387,7 @@ def test_a_leader_that_is_told_to_end_gives_its_lease_back(
             await election.aclose()
 
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stderr=output)
+        process = subprocess.Popen(command(etcd, redis, tmp_path), stderr=output)
     try:
         deadline = time.monotonic() + PATIENCE_S
         while "filled" not in log.read_text() and time.monotonic() < deadline:
