@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from services.apiserver.apply import revert_times
 from services.apiserver.codec import Codec, DecodeError, FieldReport
-from services.apiserver.errors import ApiError, BadRequest, Cause, Invalid, UnsupportedMediaType
+from services.apiserver.errors import ApiError, BadRequest, Cause, Invalid
+from services.apiserver.handlers.apply import apply
 from services.apiserver.handlers.body import wrong_kind
 from services.apiserver.handlers.get import is_pretty
 from services.apiserver.handlers.representation import object_bytes, response
@@ -53,6 +55,8 @@ async def patch(
     kind = requested_type(request, custom=custom)
     options = parse_patch_options(request.query, apply=kind == APPLY_PATCH)
     include = include_object(request.parameter("includeObject"))
+    if kind == APPLY_PATCH:
+        return await apply(request, served, flow, subresource, options, media, include)
     wanted_change = await read_patch(request, kind, served.resource.definition)
     ctx = flow.context(request, dry_run=options.dry_run)
     warned_of: list[str] = []
@@ -70,7 +74,9 @@ async def patch(
         merge_duplicate_owner_references(wanted, ctx.warnings)
         obj = served.to_storage(wanted)
         served.store.strategy.default(obj)
+        await flow.ownership.track(request, ctx, served, obj, old, options)
         await flow.mutate_update(ctx, served, obj, old, options)
+        revert_times(obj, old)
         return obj
 
     written = await served.store.update(
@@ -91,12 +97,9 @@ def requested_type(request: Request, *, custom: bool) -> str:
     Raises:
         UnsupportedMediaType: it is none that this kind takes.
     """
-    kind = patch_type(
+    return patch_type(
         request.header(b"content-type"), CUSTOM_TYPES if custom else BUILTIN_TYPES, custom=custom
     )
-    if kind == APPLY_PATCH:
-        raise UnsupportedMediaType("server-side apply is not supported yet", details={})
-    return kind
 
 
 async def read_patch(request: Request, kind: str, definition: str) -> Patch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.apiserver.apply import revert_times
 from services.apiserver.errors import BadRequest
 from services.apiserver.handlers.body import read_object
 from services.apiserver.handlers.get import is_pretty
@@ -40,10 +41,13 @@ async def update(
         obj = copied(wanted)
         if old is not None:
             check_uid(served, request.info.name, obj, old)
+            await flow.ownership.track(request, ctx, served, obj, old, options)
             await flow.mutate_update(ctx, served, obj, old, options)
+            revert_times(obj, old)
         return obj
 
     async def mutate_create(obj: Object) -> None:
+        await flow.ownership.track(request, ctx, served, obj, None, options)
         await flow.authorize_create(request)
         await flow.mutate_create(ctx, served, obj, options)
 

@@ -12,6 +12,7 @@ from services.apiserver.admission.attributes import Attributes, Operation
 from services.apiserver.admission.chain import AdmissionChain
 from services.apiserver.authorization.escalation import EscalationCheck
 from services.apiserver.errors import BadRequest
+from services.apiserver.handlers.ownership import Ownership
 from services.apiserver.registry.served import Served
 from services.apiserver.registry.store import Check
 from services.apiserver.registry.strategy import Lookup, Object, WriteContext
@@ -33,11 +34,13 @@ class WriteFlow:
         lookup: Lookup,
         authorize: Authorize,
         escalation: EscalationCheck,
+        ownership: Ownership,
     ) -> None:
         self._admission = admission
         self._lookup = lookup
         self._authorize = authorize
         self._escalation = escalation
+        self.ownership = ownership
 
     def context(self, request: Request, *, dry_run: bool) -> WriteContext:
         return WriteContext(

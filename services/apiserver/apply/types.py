@@ -1,0 +1,292 @@
+"""The types that fields are owned, merged and compared by, and the two walks of every write.
+
+`added` is the set of all that a new value brings. `compare` tells what a changed value brings
+or changes, and what it takes away; equal parts are passed over by equality, at C's speed.
+Source: sigs.k8s.io/structured-merge-diff/v6 schema/elements.go, typed/compare.go,
+k8s.io/kube-openapi pkg/schemaconv (the deduced types).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol
+
+from services.apiserver.apply.elements import keyed, valued
+from services.apiserver.apply.fieldsets import LEAF, FieldSet, in_order
+
+ScalarKind = Literal["string", "numeric", "boolean", "untyped"]
+Changes = tuple[FieldSet | None, FieldSet | None]
+"""The nodes of what was added or modified and of what was removed; None for nothing."""
+CHANGED: Changes = (LEAF, None)
+
+
+class Type(Protocol):
+    """What a value may be, and which of its parts can have owners of their own."""
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the value is owned as a whole, whatever it is."""
+        ...
+
+    def added(self, value: Any) -> FieldSet:
+        """Return the node of a value that was not there before."""
+        ...
+
+    def compare(self, old: Any, new: Any) -> Changes:
+        """Return how two values differ, which are known to be unequal."""
+        ...
+
+
+class Scalar:
+    """A string, number or boolean."""
+
+    __slots__ = ("kind",)
+    is_leaf = True
+
+    def __init__(self, kind: ScalarKind) -> None:
+        self.kind = kind
+
+    def added(self, value: Any) -> FieldSet:
+        return LEAF
+
+    def compare(self, old: Any, new: Any) -> Changes:
+        return CHANGED
+
+
+Field = tuple[str, Type, bool]
+"""A field's path element, its type, and whether that is a leaf."""
+
+
+class Map:
+    """A struct or map. `element` is the type of undeclared fields; None: there may be none.
+
+    The fields are made when they are first needed: types contain themselves.
+    """
+
+    __slots__ = ("_fields", "_make", "element", "is_leaf")
+
+    def __init__(
+        self,
+        fields: Callable[[], Mapping[str, Type]] | None = None,
+        element: Type | None = None,
+        *,
+        atomic: bool = False,
+    ) -> None:
+        self._make = fields
+        self._fields: dict[str, Field] | None = None if fields else {}
+        self.element = element
+        self.is_leaf = atomic
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        """The declared fields by name."""
+        if self._fields is None:
+            made = self._make() if self._make else {}
+            self._fields = {
+                name: (f"f:{name}", type_, type_.is_leaf) for name, type_ in made.items()
+            }
+        return self._fields
+
+    def field(self, name: str) -> Type | None:
+        """Return the type of a field, None if it may not be there."""
+        declared = self.fields.get(name)
+        return self.element if declared is None else declared[1]
+
+    def atomic(self) -> Map:
+        """Return the same type, owned as a whole."""
+        return Map(self._make, self.element, atomic=True)
+
+    def added(self, value: Any) -> FieldSet:
+        if self.is_leaf or not value or type(value) is not dict:
+            return LEAF
+        fields = self._fields or self.fields
+        out: dict[str, Any] = {".": LEAF}
+        for name in sorted(value):
+            field = fields.get(name)
+            if field is None:
+                out["f:" + name] = self._undeclared(value[name])
+            elif field[2]:
+                out[field[0]] = LEAF
+            else:
+                out[field[0]] = field[1].added(value[name])
+        return out
+
+    def compare(self, old: Any, new: Any) -> Changes:
+        if self.is_leaf:
+            return CHANGED
+        old = old if type(old) is dict else None
+        new = new if type(new) is dict else None
+        if not old and not new:
+            return CHANGED
+        return self.compare_fields(old or {}, new or {})
+
+    def compare_fields(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> Changes:
+        """Compare two maps that are both there."""
+        fields = self._fields or self.fields
+        changed: dict[str, Any] = {}
+        removed: dict[str, Any] = {}
+        for name, value in new.items():
+            if name in old:
+                before = old[name]
+                if before is value or before == value:
+                    continue
+                type_ = self.field(name)
+                plus, minus = CHANGED if type_ is None else type_.compare(before, value)
+                if plus is not None:
+                    changed["f:" + name] = plus
+                if minus is not None:
+                    removed["f:" + name] = minus
+            else:
+                field = fields.get(name)
+                changed["f:" + name] = (
+                    self._undeclared(value) if field is None else field[1].added(value)
+                )
+        for name, value in old.items():
+            if name not in new:
+                field = fields.get(name)
+                removed["f:" + name] = (
+                    self._undeclared(value) if field is None else field[1].added(value)
+                )
+        return _ordered(changed), _ordered(removed)
+
+    def _undeclared(self, value: Any) -> FieldSet:
+        return LEAF if self.element is None else self.element.added(value)
+
+
+class List:
+    """A list. `keys` name the fields that identify an item, with their defaults; none: a set."""
+
+    __slots__ = ("_defaults", "_names", "is_leaf", "item", "keys")
+
+    def __init__(
+        self, item: Type, keys: Mapping[str, Any] | None = None, *, atomic: bool = False
+    ) -> None:
+        self.item = item
+        self.is_leaf = atomic
+        self.keys = dict(sorted((keys or {}).items()))
+        self._names = tuple(self.keys)
+        self._defaults = tuple(self.keys.values())
+
+    def atomic(self) -> List:
+        """Return the same type, owned as a whole."""
+        return List(self.item, self.keys, atomic=True)
+
+    def element(self, item: Any) -> str | None:
+        """Return the path element of an item, None if it has none."""
+        if not self.keys:
+            return None if item is None or isinstance(item, (dict, list)) else valued(item)
+        if type(item) is not dict:
+            return None
+        values = [
+            item.get(name, default)
+            for name, default in zip(self._names, self._defaults, strict=True)
+        ]
+        try:
+            return (
+                None if not any(one is not None for one in values) else keyed(self._names, *values)
+            )
+        except TypeError:  # a key that is no scalar
+            return None
+
+    def added(self, value: Any) -> FieldSet:
+        if self.is_leaf or not value or type(value) is not list:
+            return LEAF
+        out: dict[str, Any] = {}
+        for item in value:
+            element = self.element(item)
+            if element is not None:
+                # An item that is there twice is owned as a whole.
+                out[element] = LEAF if element in out else self.item.added(item)
+        return {".": LEAF, **(in_order(out) if len(out) > 1 else out)}
+
+    def compare(self, old: Any, new: Any) -> Changes:
+        if self.is_leaf or not (old or new):
+            return CHANGED
+        before, after = self._grouped(old), self._grouped(new)
+        changed: dict[str, Any] = {}
+        removed: dict[str, Any] = {}
+        for element, items in after.items():
+            was = before.get(element)
+            if was == items:
+                continue
+            if was is None:
+                changed[element] = self.item.added(items[0]) if len(items) == 1 else LEAF
+            elif len(was) == 1 and len(items) == 1:
+                plus, minus = self.item.compare(was[0], items[0])
+                if plus is not None:
+                    changed[element] = plus
+                if minus is not None:
+                    removed[element] = minus
+            elif len(was) > 1 and len(items) == 1:
+                # What was there several times is gone, one of its kind has come.
+                changed[element] = self.item.added(items[0])
+                removed[element] = LEAF
+            else:
+                changed[element] = LEAF
+                if len(was) == 1:
+                    removed[element] = self.item.added(was[0])
+        for element, items in before.items():
+            if element not in after:
+                removed[element] = self.item.added(items[0]) if len(items) == 1 else LEAF
+        return _ordered(changed), _ordered(removed)
+
+    def _grouped(self, value: Any) -> dict[str, list[Any]]:
+        grouped: dict[str, list[Any]] = {}
+        for item in value if type(value) is list else ():
+            element = self.element(item)
+            if element is not None:
+                grouped.setdefault(element, []).append(item)
+        return grouped
+
+
+class Anything:
+    """A value of any form: what it is decides how it is owned."""
+
+    __slots__ = ("list", "map", "scalar")
+    is_leaf = False
+
+    def __init__(self, map_: Map | None = None, list_: List | None = None) -> None:
+        self.map = map_ or Map(element=self)
+        self.list = list_ or List(self, atomic=True)
+        self.scalar = UNTYPED
+
+    def resolve(self, value: Any) -> Map | List | Scalar:
+        """Return the type of a value; null may be taken for an empty map."""
+        if value is None or isinstance(value, dict):
+            return self.map
+        return self.list if isinstance(value, list) else self.scalar
+
+    def added(self, value: Any) -> FieldSet:
+        return self.resolve(value).added(value)
+
+    def compare(self, old: Any, new: Any) -> Changes:
+        before, after = self.resolve(old), self.resolve(new)
+        if before is after:
+            return after.compare(old, new)
+        if old is None or new is None:
+            some = before if new is None else after
+            return some.compare(old, new)
+        # Another form altogether: the field changed, and so did all that is below it.
+        plus: dict[str, Any] = {**after.added(new)}
+        minus: dict[str, Any] = {**before.added(old)}
+        plus["."] = LEAF
+        minus.pop(".", None)
+        return in_order(plus) if len(plus) > 1 else LEAF, minus or None
+
+
+UNTYPED = Scalar("untyped")
+ANYTHING = Anything()
+
+
+def resolve(type_: Type, value: Any) -> Map | List | Scalar:
+    """Return the type by which a value is handled."""
+    if isinstance(type_, Anything):
+        return type_.resolve(value)
+    assert isinstance(type_, (Map, List, Scalar))
+    return type_
+
+
+def _ordered(node: dict[str, Any]) -> FieldSet | None:
+    if len(node) > 1:
+        return in_order(node)
+    return node or None
