@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from services.apiserver.apply.conflicts import ApplyConflict
-from services.apiserver.apply.fieldsets import FieldSet, difference, intersection, union
+from services.apiserver.apply.fieldsets import EMPTY, FieldSet, difference, intersection, union
 from services.apiserver.apply.managers import Manager, Managers, Owned, without_nobody
 from services.apiserver.apply.resetfields import ResetFields
 from services.apiserver.apply.schema import Schema, owned
@@ -105,7 +105,7 @@ class Updater:
         return (None if merged == live else merged), managers
 
     async def _pruned(self, merged: Object, managers: Managers, last: Owned) -> Object:
-        """Remove what the applier named last time and no applier names now."""
+        """Remove what the applier named last time and nobody owns now."""
         version = last.api_version
         base = await self.convert(merged, self.api_version, version)
         if base is None:
@@ -113,20 +113,19 @@ class Updater:
         schema = self.schema_of(version)
         had = schema.with_named_fields(last.fields)
         pruned = schema.without(base, had)
-        applied: dict[str, FieldSet] = {}
+        kept: dict[str, FieldSet] = {}
         for one in managers.values():
-            if one.applied:
-                applied[one.api_version] = union(applied.get(one.api_version, {}), one.fields)
+            kept[one.api_version] = union(kept.get(one.api_version, EMPTY), one.fields)
         # First in the version at hand: another may need what was pruned in order to convert.
         at = version
         whole: Object = base
-        for other in sorted(applied, key=lambda one: one != version):
+        for other in sorted(kept, key=lambda one: one != version):
             moved = await self.convert(whole, at, other)
             moved_pruned = await self.convert(pruned, at, other)
             if moved is None or moved_pruned is None:
                 continue
             whole, pruned, at = moved, moved_pruned, other
-            pruned = _with_owned(self.schema_of(other), whole, pruned, applied[other])
+            pruned = _with_owned(self.schema_of(other), whole, pruned, kept[other])
         back = await self.convert(pruned, at, version)
         if back is None:
             return merged
@@ -141,10 +140,10 @@ class Updater:
         return merged if result is None else result
 
 
-def _with_owned(schema: Schema, whole: Object, pruned: Object, applied: FieldSet) -> Object:
-    """Return the pruned object with what appliers own added back."""
+def _with_owned(schema: Schema, whole: Object, pruned: Object, kept: FieldSet) -> Object:
+    """Return the pruned object with what is owned added back."""
     keep = union(
-        schema.with_named_fields(schema.fields_in(pruned)), schema.with_named_fields(applied)
+        schema.with_named_fields(schema.fields_in(pruned)), schema.with_named_fields(kept)
     )
     everything = schema.with_named_fields(schema.fields_in(whole))
     return schema.without(whole, difference(everything, keep))

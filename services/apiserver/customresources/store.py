@@ -41,12 +41,6 @@ class CustomResourceStore(ResourceStore):
             self._codec.fit(obj)
         return obj
 
-    async def seen(self, obj: Object) -> Object:
-        other: Object = orjson.loads(orjson.dumps(obj))
-        other["apiVersion"] = self.resource.group_version
-        self._codec.fit(other)
-        return other
-
     def is_as_stored(self, body: bytes) -> bool:
         """Whether the stored bytes are what clients are to see."""
         obj: Object = orjson.loads(self.wire_prefix + body)

@@ -84,7 +84,6 @@ class WebhookStore(ResourceStore):
     async def seen(self, obj: Object) -> Object:
         sent = orjson.loads(orjson.dumps(obj))
         (converted,) = await self._converter.convert([sent], self.resource.group_version)
-        self._codec.fit(converted)
         return converted
 
     async def prepare(self, bodies: Sequence[bytes]) -> None:

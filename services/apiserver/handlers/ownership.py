@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import cast
 
+import orjson
+
 from services.apiserver.apply import FieldManager, Schema, Updater, manager_of, reset_fields
 from services.apiserver.apply.builtintypes import struct_type
 from services.apiserver.apply.customtypes import custom_type
@@ -186,7 +188,9 @@ class Ownership:
         whole = source.codec.decode(obj)
         whole.setdefault("metadata", {})
         if served.resource.custom:
-            return await target.store.seen(whole)
+            seen: Object = orjson.loads(orjson.dumps(await target.store.seen(whole)))
+            cast(StructuralCodec, target.codec).fit(seen)
+            return seen
         converted = target.from_storage(source.to_storage(whole))
         converted["apiVersion"] = to_version
         return converted
