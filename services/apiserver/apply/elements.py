@@ -12,8 +12,6 @@ from typing import Any
 
 import orjson
 
-_KINDS = {"f": 0, "k": 1, "v": 2, "i": 3}
-
 
 class MalformedElement(ValueError):
     """A text that is no path element."""
@@ -61,28 +59,28 @@ def canonical(text: str) -> str | None:
 
 
 @lru_cache(maxsize=8192)
-def order(text: str) -> tuple[Any, ...]:
-    """Return what elements are sorted by: their kind, then names, keys or values."""
+def order(text: str) -> str:
+    """Return a text by which elements sort: by their kind, then names, keys or values."""
     if text == ".":
-        return (-1,)
-    kind = _KINDS[text[0]]
-    if kind == 0:
-        return (0, text)
+        return ""
+    kind = text[0]
+    if kind == "f":
+        return "0" + text[2:]
     value = orjson.loads(text[2:])
-    if kind == 1:
-        return (1, *((name, *_order_of(item)) for name, item in value.items()))
-    return (kind, *_order_of(value))
+    if kind == "k":
+        return "1" + "\0".join(f"{name}\0{_order_of(item)}" for name, item in value.items())
+    return ("2" if kind == "v" else "3") + _order_of(value)
 
 
-def _order_of(value: Any) -> tuple[int, Any]:
+def _order_of(value: Any) -> str:
     """Numbers come before strings, strings before booleans, as values are compared there."""
     if isinstance(value, bool):
-        return (2, value)
+        return f"2{value:d}"
     if isinstance(value, (int, float)):
-        return (0, value)
+        return f"0{int(value // 1) + 2**63:020d}{value % 1:.15f}"
     if isinstance(value, str):
-        return (1, value)
-    return (3, orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
+        return "1" + value
+    return "3" + orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def shown(text: str) -> str:

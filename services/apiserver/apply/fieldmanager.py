@@ -54,6 +54,8 @@ class FieldManager:
         """
         entries: Sequence[Entry] = () if live is None else _entries(live) or ()
         sent = _entries(obj)
+        if live is None and not sent:
+            return self._created(obj, manager, now)
         managers: Managers | None = None
         if sent is not None and sent != entries and not self.subresource:
             if is_reset(sent):
@@ -66,6 +68,14 @@ class FieldManager:
             # Nobody has ever owned anything: that stays so until something is applied.
             return []
         return written(await self._updated(live or self.empty, obj, managers, manager, now))
+
+    def _created(self, obj: Object, name: str, now: str) -> list[Entry]:
+        """Return the managedFields of a new object: one entry for all."""
+        updater = self.updater
+        fields = updater.schema.brought(self.empty, obj, updater.reset)
+        manager = Manager(name or "unknown", UPDATE, updater.api_version, self.subresource)
+        mine = Owned(fields, updater.api_version, applied=False, time=now)
+        return written({manager: mine}) if fields else []
 
     async def _updated(
         self, live: Object, obj: Object, managers: Managers, name: str, now: str

@@ -153,11 +153,11 @@ def _intersection(one: FieldSet, other: FieldSet) -> FieldSet | None:
     both: dict[str, Any] = {}
     if is_member(one) and is_member(other):
         both["."] = LEAF
+    if len(other) < len(one) // 2:
+        one, other = other, one
     for element, node in one.items():
-        if element == ".":
-            continue
         match = other.get(element)
-        if match is not None:
+        if match is not None and element != ".":
             kept = _intersection(node, match)
             if kept is not None:
                 both[element] = kept

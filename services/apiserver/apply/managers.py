@@ -6,8 +6,8 @@ Source: kube-apiserver v1.36.2, apimachinery/pkg/util/managedfields/internal/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from services.apiserver.apply.elements import MalformedElement
@@ -17,6 +17,9 @@ APPLY, UPDATE = "Apply", "Update"
 MAX_UPDATE_MANAGERS = 10
 ANCIENT_CHANGES = "ancient-changes"
 """Whose the entries are that were one too many."""
+
+_TEXTS = frozenset(("manager", "operation", "apiVersion", "time", "fieldsType", "subresource"))
+_TIME = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]Z")
 
 Entry = dict[str, Any]
 """A ManagedFieldsEntry as JSON."""
@@ -37,8 +40,7 @@ class Manager(NamedTuple):
         return quoted if self.operation == APPLY else f"{quoted} using {self.api_version}"
 
 
-@dataclass(frozen=True, slots=True)
-class Owned:
+class Owned(NamedTuple):
     """The fields of one manager in one version. `time` is "" where the entry has none.
 
     `entry` is what this was read from, and what it is written as while nothing changes.
@@ -52,7 +54,7 @@ class Owned:
 
     def having(self, fields: FieldSet) -> Owned:
         """Return the same for other fields."""
-        return replace(self, fields=fields, entry=None)
+        return Owned(fields, self.api_version, self.applied, self.time)
 
 
 Managers = dict[Manager, Owned]
@@ -108,6 +110,31 @@ def read_sent(entries: Sequence[Entry]) -> Managers:
             fields, entry["apiVersion"], entry["operation"] == APPLY, entry.get("time") or ""
         )
     return managers
+
+
+def taken(value: Any) -> tuple[Any, list[Entry] | None]:
+    """Return a body without its managedFields, and those, if they need no decoding.
+
+    Most bodies carry what the server sent before, which can be half of them. An empty list,
+    which decoding drops, means something here.
+    """
+    meta = value.get("metadata") if isinstance(value, dict) else None
+    entries = meta.get("managedFields") if isinstance(meta, dict) else None
+    if not isinstance(entries, list) or not all(map(_is_plain, entries)):
+        return value, None
+    left = {name: item for name, item in meta.items() if name != "managedFields"}
+    return {**value, "metadata": left}, entries
+
+
+def _is_plain(entry: Any) -> bool:
+    return isinstance(entry, dict) and all(
+        isinstance(value, dict)
+        if name == "fieldsV1"
+        else isinstance(value, str)
+        and name in _TEXTS
+        and (name != "time" or _TIME.fullmatch(value) is not None)
+        for name, value in entry.items()
+    )
 
 
 def is_reset(entries: Sequence[Entry] | None) -> bool:

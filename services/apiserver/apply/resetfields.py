@@ -25,10 +25,6 @@ class ResetFields:
     deeper: FieldSet = field(default_factory=dict)
     only: tuple[tuple[str, ...], ...] = ()
 
-    @property
-    def passed(self) -> frozenset[str]:
-        return self.top
-
     def kept(self, fields: FieldSet) -> FieldSet:
         """Return a set without what is reset."""
         if self.only:

@@ -24,7 +24,7 @@ UNOWNED_METADATA = frozenset(
         "resourceVersion",
     )
 )
-_UNOWNED = ("f:apiVersion", "f:kind")
+_UNOWNED = frozenset(("apiVersion", "kind"))
 
 
 class Schema:
@@ -39,14 +39,14 @@ class Schema:
         self, old: Object, new: Object, reset: ResetFields = NOTHING_RESET
     ) -> tuple[FieldSet, FieldSet]:
         """Return what was added or modified, and what was removed; `reset` is passed over."""
-        passed = reset.passed
-        left = {name: value for name, value in old.items() if name not in passed}
-        right = {name: value for name, value in new.items() if name not in passed}
-        if "metadata" not in passed:
-            left["metadata"] = _ownable(old)
-            right["metadata"] = _ownable(new)
+        left, right = _ownable(old, reset), _ownable(new, reset)
         changed, removed = self.type.compare_fields(left, right)
         return reset.kept(changed or EMPTY), reset.kept(removed or EMPTY)
+
+    def brought(self, empty: Object, new: Object, reset: ResetFields = NOTHING_RESET) -> FieldSet:
+        """Return what a new object has beyond an empty one of its kind."""
+        changed = self.type.brought(_ownable(empty, reset), _ownable(new, reset))
+        return reset.kept(changed or EMPTY)
 
     def fields_in(self, obj: Object) -> FieldSet:
         """Return the fields that an applied object names, its identity among them."""
@@ -73,7 +73,7 @@ class Schema:
 
 def owned(fields: FieldSet) -> FieldSet:
     """Return a set without the fields that nobody owns."""
-    out = {element: node for element, node in fields.items() if element not in _UNOWNED}
+    out = {element: node for element, node in fields.items() if element[2:] not in _UNOWNED}
     metadata = out.get("f:metadata")
     if metadata is not None:
         left = {
@@ -88,6 +88,14 @@ def owned(fields: FieldSet) -> FieldSet:
     return out
 
 
-def _ownable(obj: Object) -> Object:
-    meta = obj.get("metadata") or {}
-    return {name: value for name, value in meta.items() if name not in UNOWNED_METADATA}
+def _ownable(obj: Object, reset: ResetFields) -> Object:
+    """Return the parts of an object that can have owners."""
+    parts = {
+        name: value for name, value in obj.items() if name not in _UNOWNED and name not in reset.top
+    }
+    if "metadata" not in reset.top:
+        meta = obj.get("metadata") or {}
+        parts["metadata"] = {
+            name: value for name, value in meta.items() if name not in UNOWNED_METADATA
+        }
+    return parts

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
-from services.apiserver.apply.elements import keyed, valued
+from services.apiserver.apply.elements import keyed, order, valued
 from services.apiserver.apply.fieldsets import LEAF, FieldSet, in_order
 
 ScalarKind = Literal["string", "numeric", "boolean", "untyped"]
@@ -55,6 +55,11 @@ class Scalar:
 
 Field = tuple[str, Type, bool]
 """A field's path element, its type, and whether that is a leaf."""
+Shape = tuple[dict[str, FieldSet], tuple[tuple[str, str, Type], ...]]
+"""The node of a struct with certain fields, and the elements, names and types of those in it
+that have fields of their own."""
+LIMIT_SHAPES = 256
+LIMIT_ELEMENTS = 1024
 
 
 class Map:
@@ -63,7 +68,7 @@ class Map:
     The fields are made when they are first needed: types contain themselves.
     """
 
-    __slots__ = ("_fields", "_make", "element", "is_leaf")
+    __slots__ = ("_fields", "_make", "_shapes", "element", "is_leaf")
 
     def __init__(
         self,
@@ -74,6 +79,7 @@ class Map:
     ) -> None:
         self._make = fields
         self._fields: dict[str, Field] | None = None if fields else {}
+        self._shapes: dict[tuple[str, ...], Shape] = {}
         self.element = element
         self.is_leaf = atomic
 
@@ -97,19 +103,69 @@ class Map:
         return Map(self._make, self.element, atomic=True)
 
     def added(self, value: Any) -> FieldSet:
-        if self.is_leaf or not value or type(value) is not dict:
+        if type(value) is not dict:
             return LEAF
-        fields = self._fields or self.fields
-        out: dict[str, Any] = {".": LEAF}
-        for name in sorted(value):
-            field = fields.get(name)
-            if field is None:
-                out["f:" + name] = self._undeclared(value[name])
-            elif field[2]:
-                out[field[0]] = LEAF
+        names = tuple(value)
+        # Objects of a kind have few shapes: what only depends on that is made once.
+        shape = self._shapes.get(names)
+        if shape is None:
+            if self.is_leaf or not value:
+                return LEAF
+            if not self.fields and isinstance(self.element, Scalar):
+                return {".": LEAF, **{"f:" + name: LEAF for name in sorted(names)}}
+            shape = self._shape(names)
+        node, inner = shape
+        if not inner:
+            return node
+        node = node.copy()
+        for element, name, type_ in inner:
+            node[element] = type_.added(value[name])
+        return node
+
+    def brought(self, zero: Mapping[str, Any], value: Mapping[str, Any]) -> FieldSet | None:
+        """Return the node of what a new struct has beyond its zero value."""
+        names = tuple(value)
+        full, inner = self._shapes.get(names) or self._shape(names)
+        node = full.copy()
+        del node["."]
+        for element, name, type_ in inner:
+            item = value[name]
+            if name not in zero:
+                node[element] = type_.added(item)
+        for name, was in zero.items():
+            # What is there even in an empty object was brought by nobody.
+            if name not in value:
+                continue
+            item, field = value[name], self.field(name)
+            below: FieldSet | None = LEAF
+            if item == was:
+                below = None
+            elif isinstance(field, Map) and not field.is_leaf and item and was is not None:
+                below = field.brought(was, item)
+            elif field is not None:
+                below = field.compare(was, item)[0]
+            if below is None:
+                del node["f:" + name]
             else:
-                out[field[0]] = field[1].added(value[name])
-        return out
+                node["f:" + name] = below
+        return node or None
+
+    def _shape(self, names: tuple[str, ...]) -> Shape:
+        fields = self._fields or self.fields
+        node: dict[str, FieldSet] = {".": LEAF}
+        inner = []
+        for name in sorted(names):
+            declared = fields.get(name)
+            element, type_ = ("f:" + name, self.element) if declared is None else declared[:2]
+            node[element] = LEAF
+            if type_ is not None and not type_.is_leaf:
+                inner.append((element, name, type_))
+        shape = (node, tuple(inner))
+        if fields.keys() >= set(names):
+            if len(self._shapes) >= LIMIT_SHAPES:
+                self._shapes.clear()
+            self._shapes[names] = shape
+        return shape
 
     def compare(self, old: Any, new: Any) -> Changes:
         if self.is_leaf:
@@ -156,7 +212,7 @@ class Map:
 class List:
     """A list. `keys` name the fields that identify an item, with their defaults; none: a set."""
 
-    __slots__ = ("_defaults", "_names", "is_leaf", "item", "keys")
+    __slots__ = ("_defaults", "_elements", "_names", "is_leaf", "item", "keys")
 
     def __init__(
         self, item: Type, keys: Mapping[str, Any] | None = None, *, atomic: bool = False
@@ -166,6 +222,7 @@ class List:
         self.keys = dict(sorted((keys or {}).items()))
         self._names = tuple(self.keys)
         self._defaults = tuple(self.keys.values())
+        self._elements: dict[str, str] = {}
 
     def atomic(self) -> List:
         """Return the same type, owned as a whole."""
@@ -177,27 +234,41 @@ class List:
             return None if item is None or isinstance(item, (dict, list)) else valued(item)
         if type(item) is not dict:
             return None
-        values = [
-            item.get(name, default)
-            for name, default in zip(self._names, self._defaults, strict=True)
-        ]
+        if len(self._names) == 1:
+            return self._single(item.get(self._names[0], self._defaults[0]))
+        values = [item.get(*key) for key in self.keys.items()]
         try:
-            return (
-                None if not any(one is not None for one in values) else keyed(self._names, *values)
-            )
+            if values.count(None) == len(values):
+                return None
+            return keyed(self._names, *values)
         except TypeError:  # a key that is no scalar
             return None
+
+    def _single(self, value: Any) -> str | None:
+        """Return the element of an item with one key."""
+        if type(value) is not str:
+            scalar = isinstance(value, (bool, int, float))
+            return keyed(self._names, value) if scalar else None
+        element = self._elements.get(value)
+        if element is None:
+            if len(self._elements) >= LIMIT_ELEMENTS:
+                self._elements.clear()
+            element = self._elements[value] = keyed(self._names, value)
+        return element
 
     def added(self, value: Any) -> FieldSet:
         if self.is_leaf or not value or type(value) is not list:
             return LEAF
         out: dict[str, Any] = {}
+        added = self.item.added
         for item in value:
             element = self.element(item)
             if element is not None:
                 # An item that is there twice is owned as a whole.
-                out[element] = LEAF if element in out else self.item.added(item)
-        return {".": LEAF, **(in_order(out) if len(out) > 1 else out)}
+                out[element] = LEAF if element in out else added(item)
+        if len(out) < 2:
+            return {".": LEAF, **out}
+        return {".": LEAF, **{element: out[element] for element in sorted(out, key=order)}}
 
     def compare(self, old: Any, new: Any) -> Changes:
         if self.is_leaf or not (old or new):

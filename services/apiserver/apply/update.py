@@ -56,13 +56,11 @@ class Updater:
                 if differences is None:
                     continue
                 versions[mine.api_version] = differences
-            fields = mine.fields
-            conflict = intersection(fields, differences[0])
+            conflict = intersection(mine.fields, differences[0])
             if conflict:
                 conflicts[manager] = conflict
-                fields = difference(fields, conflict)
-            fields = difference(fields, differences[1])
-            left.append((manager, mine if fields is mine.fields else _having(mine, fields)))
+            lost = union(conflict, intersection(mine.fields, differences[1]))
+            left.append((manager, mine.having(difference(mine.fields, lost)) if lost else mine))
         if conflicts and not force:
             raise ApplyConflict(conflicts)
         return without_nobody(left), changed
@@ -142,9 +140,7 @@ class Updater:
 
 def _with_owned(schema: Schema, whole: Object, pruned: Object, kept: FieldSet) -> Object:
     """Return the pruned object with what is owned added back."""
-    keep = union(
-        schema.with_named_fields(schema.fields_in(pruned)), schema.with_named_fields(kept)
-    )
+    keep = union(schema.with_named_fields(schema.fields_in(pruned)), schema.with_named_fields(kept))
     everything = schema.with_named_fields(schema.fields_in(whole))
     return schema.without(whole, difference(everything, keep))
 
@@ -152,7 +148,3 @@ def _with_owned(schema: Schema, whole: Object, pruned: Object, kept: FieldSet) -
 def same(one: Owned, other: Owned) -> bool:
     """Whether two entries of a manager say the same but for the time."""
     return one.fields == other.fields and one.api_version == other.api_version
-
-
-def _having(mine: Owned, fields: FieldSet) -> Owned:
-    return mine if fields == mine.fields else mine.having(fields)
