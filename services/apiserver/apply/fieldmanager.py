@@ -103,7 +103,7 @@ class FieldManager:
             ApplyConflict: without `force`, others own what would change.
             ApiError: 500, it does not fit the kind.
         """
-        version, kind = config.get("apiVersion"), config.get("kind")
+        version = config.get("apiVersion")
         if version != self.updater.api_version:
             raise BadRequest(
                 f"Incorrect version specified in apply patch. Specified patch version: {version}, "
@@ -114,8 +114,8 @@ class FieldManager:
             raise BadRequest("metadata.managedFields must be nil")
         mistakes = self.updater.schema.mistakes(config)
         if mistakes:
-            shown = mistakes[0] if len(mistakes) == 1 else "errors:\n  " + "\n  ".join(mistakes)
-            raise ApiError(f"failed to create typed patch object ({version}, {kind}): {shown}")
+            listed = mistakes[0] if len(mistakes) == 1 else "errors:\n  " + "\n  ".join(mistakes)
+            raise ApiError(f"failed to create typed patch object ({_named(config)}): {listed}")
         entries: Sequence[Entry] = () if live is None else _entries(live) or ()
         base = _without_entries(self.empty if live is None else live)
         managers = read(entries)
@@ -151,6 +151,17 @@ class FieldManager:
             if left:
                 raise ApplyConflict(left) from None
             return await updater.apply(base, config, managers, applier, force=True)
+
+
+def _named(obj: Object) -> str:
+    """Return an object as messages name it: `namespace/name; apps/v1, Kind=Deployment`."""
+    meta = obj.get("metadata")
+    meta = meta if isinstance(meta, dict) else {}
+    version = obj["apiVersion"]
+    group_version = version if "/" in version else f"/{version}"
+    return (
+        f"{meta.get('namespace', '')}/{meta.get('name', '')}; {group_version}, Kind={obj['kind']}"
+    )
 
 
 def _entries(obj: Object) -> list[Entry] | None:

@@ -119,7 +119,9 @@ def taken(value: Any) -> tuple[Any, list[Entry] | None]:
     which decoding drops, means something here.
     """
     meta = value.get("metadata") if isinstance(value, dict) else None
-    entries = meta.get("managedFields") if isinstance(meta, dict) else None
+    if not isinstance(meta, dict):
+        return value, None
+    entries = meta.get("managedFields")
     if not isinstance(entries, list) or not all(map(_is_plain, entries)):
         return value, None
     left = {name: item for name, item in meta.items() if name != "managedFields"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from services.apiserver.apply.elements import shown
 from services.apiserver.apply.fieldsets import LEAF, FieldSet, in_order, is_member
 from services.apiserver.apply.types import Anything, List, Map, Scalar, Type, resolve
 
@@ -30,6 +31,19 @@ _SCALAR_TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
+_EXPECTED = {
+    "string": "string",
+    "numeric": "numeric (int or float)",
+    "boolean": "boolean",
+    "untyped": "any scalar",
+}
+_NAMES = {str: "string", bool: "boolean", int: "int", float: "float", list: "list", dict: "map"}
+
+
+def _shown(value: Any) -> str:
+    return _NAMES[type(value)]
+
+
 def mistakes(type_: Type, value: Any, path: str = "") -> Iterator[str]:
     """Yield what is wrong with a value: unknown fields, wrong types, items that are there twice."""
     node = resolve(type_, value)
@@ -38,10 +52,10 @@ def mistakes(type_: Type, value: Any, path: str = "") -> Iterator[str]:
     if isinstance(node, Scalar):
         wrong_bool = isinstance(value, bool) and node.kind == "numeric"
         if wrong_bool or not isinstance(value, _SCALAR_TYPES[node.kind]):
-            yield f"{path}: expected {node.kind}, got {value!r}"
+            yield f"{path}: expected {_EXPECTED[node.kind]}, got {_shown(value)}"
     elif isinstance(node, Map):
         if not isinstance(value, dict):
-            yield f"{path}: expected map, got {value!r}"
+            yield f"{path}: expected map, got {_shown(value)}"
             return
         for name, one in value.items():
             field = node.field(name)
@@ -50,7 +64,7 @@ def mistakes(type_: Type, value: Any, path: str = "") -> Iterator[str]:
             else:
                 yield from mistakes(field, one, f"{path}.{name}")
     elif not isinstance(value, list):
-        yield f"{path}: expected list, got {value!r}"
+        yield f"{path}: expected list, got {_shown(value)}"
     else:
         yield from _item_mistakes(node, value, path)
 
@@ -62,11 +76,14 @@ def _item_mistakes(type_: List, items: list[Any], path: str) -> Iterator[str]:
         if not type_.is_leaf:
             element = type_.element(item)
             if element is None:
-                yield f"{at}: an item without a key"
-            elif element in seen:
-                yield f"{path}: duplicate entries for key {element[2:]}"
-            else:
-                seen.add(element)
+                keys = ", ".join(type_.keys)
+                wanted = f"without the key fields {keys}" if keys else "that is no scalar"
+                yield f"{path}: element {number}: associative list has an element {wanted}"
+                continue
+            at = path + shown(element)
+            if element in seen:
+                yield f"{path}: duplicate entries for key {shown(element)}"
+            seen.add(element)
         yield from mistakes(type_.item, item, at)
 
 
