@@ -16,10 +16,10 @@ from services.apiserver.authorizers import Authorization
 from services.apiserver.discovery import Discovery
 from services.apiserver.handlers.componentstatus import ComponentStatuses
 from services.apiserver.handlers.dispatch import Dispatch
+from services.apiserver.handlers.ownership import Ownership
 from services.apiserver.handlers.podactions import PodActions
 from services.apiserver.handlers.reviews import Reviews
 from services.apiserver.handlers.watch import WatchLimits
-from services.apiserver.handlers.ownership import Ownership
 from services.apiserver.handlers.writes import WriteFlow
 from services.apiserver.health import standard_checks, storage_check
 from services.apiserver.metrics import Metrics

@@ -345,4 +345,4 @@ def test_entries_come_by_operation_time_and_name() -> None:
         entry("d", "Apply", "v1", {"f:c": {}}),
         entry("a", "Update", "v1", {"f:d": {}}, time=FIRST),
     ]
-    assert [one["manager"] for one in written(read_sent(sent))] == ["d", "c", "a", "b"]
+    assert [one["manager"] for one in written(read_sent(sent, {}))] == ["d", "c", "a", "b"]

@@ -56,14 +56,9 @@ class FieldManager:
         sent = _entries(obj)
         if live is None and not sent:
             return self._created(obj, manager, now)
-        managers: Managers | None = None
-        if sent is not None and sent != entries and not self.subresource:
-            if is_reset(sent):
-                managers = {}
-            elif sent:
-                managers = _readable(sent)
-        if managers is None:
-            managers = read(entries)
+        managers = read(entries)
+        if sent is not None and sent is not entries and not self.subresource:
+            managers = {} if is_reset(sent) else _readable(sent, managers) or managers
         if live is not None and not managers:
             # Nobody has ever owned anything: that stays so until something is applied.
             return []
@@ -169,10 +164,10 @@ def _entries(obj: Object) -> list[Entry] | None:
     return entries
 
 
-def _readable(entries: Sequence[Entry]) -> Managers | None:
+def _readable(entries: Sequence[Entry], known: Managers) -> Managers | None:
     """Return the managers that a client names, None if they make no sense or there are none."""
     try:
-        return read_sent(entries) or None
+        return read_sent(entries, known)
     except MalformedEntry:
         return None
 

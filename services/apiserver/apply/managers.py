@@ -88,8 +88,9 @@ def read(entries: Sequence[Entry]) -> Managers:
     }
 
 
-def read_sent(entries: Sequence[Entry]) -> Managers:
-    """Return the managers that a client names.
+def read_sent(entries: Sequence[Entry], known: Managers) -> Managers:
+    """Return the managers that a client names. `known` are the present ones: their sets, which
+    most clients send back, need no second look.
 
     Raises:
         MalformedEntry: an operation, fieldsType or set is none, or a version is missing.
@@ -102,11 +103,17 @@ def read_sent(entries: Sequence[Entry]) -> Managers:
             raise MalformedEntry("apiVersion must not be empty")
         if entry.get("fieldsType") != "FieldsV1":
             raise MalformedEntry(f"no FieldsV1 in managed fields entry {number}")
+        manager, sent = identity(entry), entry.get("fieldsV1") or {}
+        present = known.get(manager)
+        if present is not None and present.entry == entry:
+            managers[manager] = present
+            continue
         try:
-            fields = parse(entry.get("fieldsV1") or {})
+            same = present is not None and present.fields == sent
+            fields = present.fields if present and same else parse(sent)
         except MalformedElement as error:
             raise MalformedEntry(str(error)) from None
-        managers[identity(entry)] = Owned(
+        managers[manager] = Owned(
             fields, entry["apiVersion"], entry["operation"] == APPLY, entry.get("time") or ""
         )
     return managers
