@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.apiserver.apply import ApplyConflict, manager_of, reset_fields
+from services.apiserver.apply import ApplyConflict, admitted, manager_of, reset_fields
 from services.apiserver.apply.managers import read_sent, taken, written
 from services.apiserver.apply.resetfields import STATUS_RESET
 from services.apiserver.apply.scalefields import REPLICAS, to_object, to_scale
@@ -336,6 +336,16 @@ def test_plain_managed_fields_of_a_body_need_no_decoding() -> None:
     for odd in ([{**plain, "time": "yesterday"}], [{**plain, "x": "y"}], [5], 5, None):
         body = {"metadata": {"managedFields": odd}}
         assert taken(body) == (body, None)
+
+
+def test_admission_may_change_managed_fields_to_others_that_can_be_read() -> None:
+    before = [entry("m", "Update", "v1", {"f:a": {}}, time=FIRST)]
+    assert admitted([{**before[0], "operation": "Replace"}], before) == before
+    assert admitted([], before) == []
+    assert admitted(None, before) == []
+    other = [entry("n", "Update", "v1", {"f:b": {}}, time=FIRST)]
+    assert admitted(other, before) == other
+    assert admitted(before, None) == before
 
 
 def test_entries_come_by_operation_time_and_name() -> None:

@@ -10,6 +10,7 @@ from services.apiserver.apply.builtintypes import struct_type
 from services.apiserver.apply.customtypes import custom_type
 from services.apiserver.apply.typed import fields_in, merge, mistakes, without
 from services.apiserver.apply.types import ANYTHING, List, Map, Scalar
+from services.apiserver.codec.body import MAX_DEPTH
 from services.apiserver.customresources.structural import compile_schema
 
 CORE = "io.k8s.api.core.v1"
@@ -77,6 +78,18 @@ def test_how_keyed_lists_differ(old: Any, new: Any, changed: Any, removed: Any) 
     if changed == {'k:{"name":"b"}': 1}:
         changed = {'k:{"name":"b"}': {".": {}, "f:name": {}}}
     assert NAMED.compare(old, new) == (changed, removed)
+
+
+def test_values_may_be_as_deep_as_bodies() -> None:
+    value: Any = 1
+    other: Any = 2
+    for _ in range(MAX_DEPTH):
+        value, other = {"a": value}, {"a": other}
+    assert ANYTHING.added(value)
+    assert ANYTHING.compare(value, other)[1] is None
+    assert merge(ANYTHING, value, other) == other
+    assert without(ANYTHING, value, fields_in(ANYTHING, value)) is None
+    assert list(mistakes(ANYTHING, value)) == []
 
 
 def test_sets_and_atomic_lists_differ_by_item_and_as_a_whole() -> None:

@@ -7,7 +7,7 @@ The handlers (../handlers) decide when; nothing here knows of requests or storag
 """
 
 from services.apiserver.apply.conflicts import ApplyConflict
-from services.apiserver.apply.fieldmanager import FieldManager, manager_of, revert_times
+from services.apiserver.apply.fieldmanager import FieldManager, admitted, manager_of, revert_times
 from services.apiserver.apply.resetfields import reset_fields
 from services.apiserver.apply.schema import Schema
 from services.apiserver.apply.update import Updater
@@ -17,6 +17,7 @@ __all__ = [
     "FieldManager",
     "Schema",
     "Updater",
+    "admitted",
     "manager_of",
     "reset_fields",
     "revert_times",

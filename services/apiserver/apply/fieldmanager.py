@@ -197,6 +197,18 @@ def _timeless(entry: Entry) -> Entry:
     return {**entry, "time": None}
 
 
+def admitted(entries: list[Entry] | None, before: list[Entry] | None) -> list[Entry]:
+    """Return the managedFields after admission: what it made of them, if they can be read.
+
+    Source: kube-apiserver v1.36.2, apiserver/pkg/endpoints/handlers/fieldmanager/admission.go.
+    """
+    before = before or []
+    try:
+        return written(read_sent(entries or (), read(before)))
+    except MalformedEntry:
+        return before
+
+
 def manager_of(field_manager: str, user_agent: str | None) -> str:
     """Return who makes a change: the fieldManager named, or the start of the User-Agent."""
     return field_manager or _agent_name(user_agent or "")

@@ -37,8 +37,13 @@ async def update(
     wanted = served.to_storage(sent)
     served.store.strategy.default(wanted)
 
+    # They can be half of the object, and nothing changes them in place.
+    managers = wanted["metadata"].pop("managedFields", None)
+
     async def change(old: Object | None) -> Object:
         obj = copied(wanted)
+        if managers is not None:
+            obj["metadata"]["managedFields"] = managers
         if old is not None:
             check_uid(served, request.info.name, obj, old)
             await flow.ownership.track(request, ctx, served, obj, old, options)

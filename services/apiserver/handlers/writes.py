@@ -10,9 +10,10 @@ import orjson
 
 from services.apiserver.admission.attributes import Attributes, Operation
 from services.apiserver.admission.chain import AdmissionChain
+from services.apiserver.apply import admitted
 from services.apiserver.authorization.escalation import EscalationCheck
 from services.apiserver.errors import BadRequest
-from services.apiserver.handlers.ownership import Ownership
+from services.apiserver.handlers.ownership import Ownership, set_entries
 from services.apiserver.registry.served import Served
 from services.apiserver.registry.store import Check
 from services.apiserver.registry.strategy import Lookup, Object, WriteContext
@@ -114,8 +115,12 @@ class WriteFlow:
     async def _mutate(
         self, ctx: WriteContext, served: Served, obj: Object, attributes: Attributes
     ) -> None:
-        if await self._admission.mutate(ctx, attributes):
-            served.store.strategy.default(obj)
+        managers = obj["metadata"].get("managedFields")
+        if not await self._admission.mutate(ctx, attributes):
+            return
+        served.store.strategy.default(obj)
+        if obj["metadata"].get("managedFields") is not managers:
+            set_entries(obj, admitted(obj["metadata"].get("managedFields"), managers))
 
     def check_create(self, ctx: WriteContext, served: Served, options: WriteOptions) -> Check:
         async def check(obj: Object, old: Object | None) -> None:
