@@ -8,7 +8,7 @@ import pytest
 
 from services.apiserver.apply.builtintypes import struct_type
 from services.apiserver.apply.customtypes import custom_type
-from services.apiserver.apply.typed import fields_in, merge, mistakes, without
+from services.apiserver.apply.typed import fields_in, merge, mistakes, settled, without
 from services.apiserver.apply.types import ANYTHING, List, Map, Scalar
 from services.apiserver.codec.body import MAX_DEPTH
 from services.apiserver.customresources.structural import compile_schema
@@ -78,6 +78,13 @@ def test_how_keyed_lists_differ(old: Any, new: Any, changed: Any, removed: Any) 
     if changed == {'k:{"name":"b"}': 1}:
         changed = {'k:{"name":"b"}': {".": {}, "f:name": {}}}
     assert NAMED.compare(old, new) == (changed, removed)
+
+
+def test_fields_below_what_has_become_atomic_are_owned_as_a_whole() -> None:
+    fields = {"f:spec": {"f:whole": {"f:a": {}}, "f:ports": {'k:{"port":1}': {}}, "f:x": {}}}
+    assert settled(CUSTOM, fields) == {**fields, "f:spec": {**fields["f:spec"], "f:whole": {}}}
+    as_it_is = {"f:spec": {"f:plain": {}, "f:free": {"f:a": {".": {}, "f:b": {}}}}}
+    assert settled(CUSTOM, as_it_is) is as_it_is
 
 
 def test_values_may_be_as_deep_as_bodies() -> None:

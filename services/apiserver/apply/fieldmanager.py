@@ -76,6 +76,7 @@ class FieldManager:
         self, live: Object, obj: Object, managers: Managers, name: str, now: str
     ) -> Managers:
         updater = self.updater
+        managers = updater.settled(managers)
         left, changed = await updater.change(live, obj, managers, applier=None, force=True)
         changed = owned(changed)
         if changed:
@@ -113,7 +114,7 @@ class FieldManager:
             raise ApiError(f"failed to create typed patch object ({_named(config)}): {listed}")
         entries: Sequence[Entry] = () if live is None else _entries(live) or ()
         base = _without_entries(self.empty if live is None else live)
-        managers = read(entries)
+        managers = self.updater.settled(read(entries))
         if not managers:
             managers = await self._updated(self.empty, base, managers, BEFORE_FIRST_APPLY, now)
         applier = Manager(manager, APPLY, subresource=self.subresource)

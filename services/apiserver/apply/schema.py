@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from services.apiserver.apply.fieldsets import EMPTY, FieldSet
 from services.apiserver.apply.resetfields import NOTHING_RESET, ResetFields
-from services.apiserver.apply.typed import fields_in, merge, mistakes, with_named_fields, without
+from services.apiserver.apply.typed import (
+    fields_in,
+    merge,
+    mistakes,
+    settled,
+    with_named_fields,
+    without,
+)
 from services.apiserver.apply.types import Map
 from services.apiserver.registry.strategy import Object
 
@@ -65,6 +72,13 @@ class Schema:
         """Return an object without the fields of a set."""
         left: Object = without(self.type, obj, fields) if fields else obj
         return left
+
+    def settled(self, fields: FieldSet) -> FieldSet:
+        """Return a set that was written under an earlier schema as it is under this one.
+
+        Source: sigs.k8s.io/structured-merge-diff/v6 typed/reconcile_schema.go.
+        """
+        return settled(self.type, fields)
 
     def with_named_fields(self, fields: FieldSet) -> FieldSet:
         """Return a set that also has the structs of which it has fields."""

@@ -145,6 +145,26 @@ def with_named_fields(type_: Type | None, fields: FieldSet) -> FieldSet:
     return out
 
 
+def settled(type_: Type | None, fields: FieldSet) -> FieldSet:
+    """Return a set in which what the type owns as a whole by now is owned as a whole."""
+    if not fields or type_ is None or isinstance(type_, Scalar):
+        return fields
+    if type_.is_leaf:
+        return LEAF
+    map_ = type_.map if isinstance(type_, Anything) else type_
+    list_ = type_.list if isinstance(type_, Anything) else type_
+    out: dict[str, Any] = {}
+    for element, node in fields.items():
+        child: Type | None = None
+        if element[:2] == "f:" and isinstance(map_, Map):
+            child = map_.field(element[2:])
+        elif element != "." and isinstance(list_, List):
+            child = list_.item
+        out[element] = settled(child, node)
+    changed = any(out[element] is not node for element, node in fields.items())
+    return out if changed else fields
+
+
 def merge(type_: Type, old: Any, new: Any) -> Any:
     """Return `old` with what `new` says laid over it; one of them may be ABSENT."""
     node = resolve(type_, old if new is ABSENT else new)

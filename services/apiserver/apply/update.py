@@ -30,6 +30,19 @@ class Updater:
     reset: ResetFields
     schema_of: SchemaOf
     convert: Convert
+    schema_changes: bool = False
+    """Whether sets may have been written under another schema."""
+
+    def settled(self, managers: Managers) -> Managers:
+        """Return the managers with sets as this schema sees them."""
+        if not self.schema_changes:
+            return managers
+        out: Managers = {}
+        for manager, mine in managers.items():
+            known = mine.api_version == self.api_version
+            fields = self.schema.settled(mine.fields) if known else mine.fields
+            out[manager] = mine if fields is mine.fields else mine.having(fields)
+        return out
 
     async def change(
         self, old: Object, new: Object, managers: Managers, *, applier: Manager | None, force: bool

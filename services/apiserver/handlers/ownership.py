@@ -143,6 +143,7 @@ class Ownership:
             reset,
             partial(self._schema_of, served),
             partial(self._convert, served),
+            schema_changes=resource.custom and served.conversion is not None,
         )
         empty = {"kind": resource.kind, "apiVersion": resource.group_version}
         return FieldManager(updater, {**empty, **served.codec.empty()}, subresource)
