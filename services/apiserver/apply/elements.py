@@ -12,28 +12,36 @@ from typing import Any
 
 import orjson
 
+LIMIT_REMEMBERED_LENGTH = 256
+"""Characters of a text from which on nothing is remembered by it."""
+
 
 class MalformedElement(ValueError):
     """A text that is no path element."""
 
 
-@lru_cache(maxsize=8192, typed=True)
 def keyed(names: tuple[str, ...], *values: Any) -> str:
     """Return the element of a list item with these keys; a key whose value is None is left out.
 
     `names` are sorted; values are strings, numbers and booleans.
     """
+    for value in values:
+        if type(value) is str and len(value) > LIMIT_REMEMBERED_LENGTH:
+            return _keyed.__wrapped__(names, *values)
+    return _keyed(names, *values)
+
+
+@lru_cache(maxsize=8192, typed=True)
+def _keyed(names: tuple[str, ...], *values: Any) -> str:
     fields = {name: value for name, value in zip(names, values, strict=True) if value is not None}
     return "k:" + orjson.dumps(fields).decode()
 
 
-@lru_cache(maxsize=8192, typed=True)
 def valued(value: Any) -> str:
     """Return the element of an item of a set of scalars."""
     return "v:" + orjson.dumps(value).decode()
 
 
-@lru_cache(maxsize=1024)
 def canonical(text: str) -> str | None:
     """Return the canonical form of an element that a client sent, None for an unknown kind.
 
@@ -58,9 +66,13 @@ def canonical(text: str) -> str | None:
     return kind + orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS).decode()
 
 
-@lru_cache(maxsize=8192)
 def order(text: str) -> str:
     """Return a text by which elements sort: by their kind, then names, keys or values."""
+    return _order(text) if len(text) <= LIMIT_REMEMBERED_LENGTH else _order.__wrapped__(text)
+
+
+@lru_cache(maxsize=8192)
+def _order(text: str) -> str:
     if text == ".":
         return ""
     kind = text[0]

@@ -85,6 +85,9 @@ _SPECIAL: Mapping[tuple[str, str, str], ResetFields] = {
     ("", "namespaces", "finalize"): STATUS_RESET,
     ("apps", "deployments", "status"): _reset("spec", "metadata.labels"),
     ("certificates.k8s.io", "certificatesigningrequests", ""): _reset("spec", "status"),
+    ("certificates.k8s.io", "certificatesigningrequests", "status"): _reset(
+        "spec", "status.conditions"
+    ),
     ("certificates.k8s.io", "certificatesigningrequests", "approval"): _reset(
         "spec", "status.certificate"
     ),
@@ -96,7 +99,6 @@ _SPECIAL: Mapping[tuple[str, str, str], ResetFields] = {
             ("apiregistration.k8s.io", "apiservices"),
             ("flowcontrol.apiserver.k8s.io", "flowschemas"),
             ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"),
-            ("resource.k8s.io", "resourceclaims"),
             ("storage.k8s.io", "volumeattachments"),
         )
     },

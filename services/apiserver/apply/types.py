@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
-from services.apiserver.apply.elements import keyed, order, valued
+from services.apiserver.apply.elements import LIMIT_REMEMBERED_LENGTH, keyed, order, valued
 from services.apiserver.apply.fieldsets import LEAF, FieldSet, in_order
 
 ScalarKind = Literal["string", "numeric", "boolean", "untyped"]
@@ -251,6 +251,8 @@ class List:
             return keyed(self._names, value) if scalar else None
         element = self._elements.get(value)
         if element is None:
+            if len(value) > LIMIT_REMEMBERED_LENGTH:
+                return keyed(self._names, value)
             if len(self._elements) >= LIMIT_ELEMENTS:
                 self._elements.clear()
             element = self._elements[value] = keyed(self._names, value)
