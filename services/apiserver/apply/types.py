@@ -8,7 +8,7 @@ k8s.io/kube-openapi pkg/schemaconv (the deduced types).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Protocol
 
 from services.apiserver.apply.elements import LIMIT_REMEMBERED_LENGTH, keyed, order, valued
@@ -212,7 +212,7 @@ class Map:
 class List:
     """A list. `keys` name the fields that identify an item, with their defaults; none: a set."""
 
-    __slots__ = ("_defaults", "_elements", "_names", "is_leaf", "item", "keys")
+    __slots__ = ("_defaults", "_elements", "_names", "_orders", "is_leaf", "item", "keys")
 
     def __init__(
         self, item: Type, keys: Mapping[str, Any] | None = None, *, atomic: bool = False
@@ -223,6 +223,9 @@ class List:
         self._names = tuple(self.keys)
         self._defaults = tuple(self.keys.values())
         self._elements: dict[str, str] = {}
+        """Elements by the one key of their items, the last used ones."""
+        self._orders: dict[str, str] = {}
+        """What those elements sort by."""
 
     def atomic(self) -> List:
         """Return the same type, owned as a whole."""
@@ -251,11 +254,13 @@ class List:
             return keyed(self._names, value) if scalar else None
         element = self._elements.get(value)
         if element is None:
-            if len(value) > LIMIT_REMEMBERED_LENGTH:
-                return keyed(self._names, value)
-            if len(self._elements) >= LIMIT_ELEMENTS:
-                self._elements.clear()
-            element = self._elements[value] = keyed(self._names, value)
+            element = keyed(self._names, value)
+            if len(value) <= LIMIT_REMEMBERED_LENGTH:
+                if len(self._elements) >= LIMIT_ELEMENTS:
+                    self._elements.clear()
+                    self._orders.clear()
+                self._elements[value] = element
+                self._orders[element] = order(element)
         return element
 
     def added(self, value: Any) -> FieldSet:
@@ -263,14 +268,26 @@ class List:
             return LEAF
         out: dict[str, Any] = {}
         added = self.item.added
+        key = self._names[0] if len(self._names) == 1 else None
+        known = self._elements
         for item in value:
-            element = self.element(item)
+            name = item.get(key) if key and type(item) is dict else None
+            element = (known.get(name) if type(name) is str else None) or self.element(item)
             if element is not None:
                 # An item that is there twice is owned as a whole.
                 out[element] = LEAF if element in out else added(item)
         if len(out) < 2:
             return {".": LEAF, **out}
-        return {".": LEAF, **{element: out[element] for element in sorted(out, key=order)}}
+        node: dict[str, Any] = {".": LEAF}
+        for element in self._sorted(out):
+            node[element] = out[element]
+        return node
+
+    def _sorted(self, elements: Iterable[str]) -> list[str]:
+        try:
+            return sorted(elements, key=self._orders.__getitem__)
+        except KeyError:
+            return sorted(elements, key=order)
 
     def compare(self, old: Any, new: Any) -> Changes:
         if self.is_leaf or not (old or new):
