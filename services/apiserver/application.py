@@ -16,6 +16,7 @@ from services.apiserver.authorizers import Authorization
 from services.apiserver.discovery import Discovery
 from services.apiserver.handlers.componentstatus import ComponentStatuses
 from services.apiserver.handlers.dispatch import Dispatch
+from services.apiserver.handlers.ownership import Ownership
 from services.apiserver.handlers.podactions import PodActions
 from services.apiserver.handlers.reviews import Reviews
 from services.apiserver.handlers.watch import WatchLimits
@@ -107,7 +108,7 @@ def resource_handlers(options: ApiServerOptions, parts: Parts) -> Dispatch:
         disabled=options.disabled_admission_plugins,
     )
     escalation = EscalationCheck(authorizers, authorization.rbac)
-    flow = WriteFlow(chain, state.lookup, check, escalation)
+    flow = WriteFlow(chain, state.lookup, check, escalation, Ownership(state.registry))
     reviews = Reviews(
         authorizers,
         authorization.resolvers,

@@ -72,7 +72,7 @@ BODIES: dict[str, bytes] = {
     "a time that is none": b'{"metadata":{"name":"x","creationTimestamp":"9999-99-99T00:00:00Z"}}',
     "null owners": b'{"metadata":{"name":"x","ownerReferences":[null,{"uid":5}]}}',
     "null finalizers": b'{"metadata":{"name":"x","finalizers":[null]}}',
-    "odd managed fields": b'{"metadata":{"name":"x","managedFields":[{"fieldsV1":5}]}}',
+    "odd managed fields": b'{"metadata":{"name":"owned","managedFields":[{"fieldsV1":5}]}}',
     "a path as a name": b'{"metadata":{"name":"../../kept"}}',
     "a long prefix": b'{"metadata":{"generateName":"' + b"a" * 100_000 + b'"}}',
     "too much": b'{"data":{"a":"' + b"x" * 3_200_000 + b'"}}',

@@ -25,6 +25,11 @@ class CustomScale:
     def __init__(self, paths: ScalePaths) -> None:
         self._paths = paths
 
+    @property
+    def spec_replicas(self) -> Sequence[str]:
+        """The names on the way to the replicas."""
+        return self._paths.spec_replicas
+
     def to_scale(self, obj: Object, resource: Resource) -> Object:
         """Return the Scale of an object.
 

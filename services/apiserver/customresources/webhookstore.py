@@ -81,6 +81,11 @@ class WebhookStore(ResourceStore):
         await self.prepare((body,))
         return self.decode(body)
 
+    async def seen(self, obj: Object) -> Object:
+        sent = orjson.loads(orjson.dumps(obj))
+        (converted,) = await self._converter.convert([sent], self.resource.group_version)
+        return converted
+
     async def prepare(self, bodies: Sequence[bytes]) -> None:
         missing = [body for body in bodies if body not in self._remembered]
         for first in range(0, len(missing), BATCH_OBJECTS):

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from services.apiserver.apply.managers import taken
 from services.apiserver.codec import Body, Codec, FieldReport, decode_body, protobuf
 from services.apiserver.errors import BadRequest, Cause, Invalid
 from services.apiserver.negotiation import CONTENT_TYPES, request_format
@@ -135,12 +136,15 @@ def _decoded_kind(
     report = None
     if field_validation != "Ignore":
         report = FieldReport(list(body.duplicates))
+    value, managers = taken(value)
     obj = codec.decode(value, report=report)
     messages = report.messages if report is not None else []
     if messages and report is not None and field_validation == "Strict":
         raise codec.refuse(report.strict_error())
     obj["apiVersion"], obj["kind"] = expected
     obj.setdefault("metadata", {})
+    if managers is not None:
+        obj["metadata"]["managedFields"] = managers
     return obj, messages
 
 

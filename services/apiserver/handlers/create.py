@@ -42,6 +42,7 @@ async def create(request: Request, served: Served, flow: WriteFlow) -> AnyRespon
     obj = served.to_storage(sent)
     served.store.strategy.default(obj)
     served.store.fill_system_fields(ctx, obj)
+    await flow.ownership.track(request, ctx, served, obj, None, options)
     await flow.mutate_create(ctx, served, obj, options)
     if served.resource.name in WITHOUT_EFFECT:
         log.warning("stored, but without effect yet", extra={"resource": served.resource.name})

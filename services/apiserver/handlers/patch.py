@@ -11,8 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from services.apiserver.apply import revert_times
+from services.apiserver.apply.managers import taken
 from services.apiserver.codec import Codec, DecodeError, FieldReport
-from services.apiserver.errors import ApiError, BadRequest, Cause, Invalid, UnsupportedMediaType
+from services.apiserver.errors import ApiError, BadRequest, Cause, Invalid
+from services.apiserver.handlers.apply import apply
 from services.apiserver.handlers.body import wrong_kind
 from services.apiserver.handlers.get import is_pretty
 from services.apiserver.handlers.representation import object_bytes, response
@@ -40,6 +43,8 @@ class Patch:
 
     apply: Callable[[Object], Any]
     duplicates: tuple[str, ...] = ()
+    names_managers: bool = True
+    """Whether the patch may have to do with metadata.managedFields."""
 
 
 async def patch(
@@ -53,6 +58,8 @@ async def patch(
     kind = requested_type(request, custom=custom)
     options = parse_patch_options(request.query, apply=kind == APPLY_PATCH)
     include = include_object(request.parameter("includeObject"))
+    if kind == APPLY_PATCH:
+        return await apply(request, served, flow, subresource, options, media, include)
     wanted_change = await read_patch(request, kind, served.resource.definition)
     ctx = flow.context(request, dry_run=options.dry_run)
     warned_of: list[str] = []
@@ -70,7 +77,9 @@ async def patch(
         merge_duplicate_owner_references(wanted, ctx.warnings)
         obj = served.to_storage(wanted)
         served.store.strategy.default(obj)
+        await flow.ownership.track(request, ctx, served, obj, old, options)
         await flow.mutate_update(ctx, served, obj, old, options)
+        revert_times(obj, old)
         return obj
 
     written = await served.store.update(
@@ -91,12 +100,9 @@ def requested_type(request: Request, *, custom: bool) -> str:
     Raises:
         UnsupportedMediaType: it is none that this kind takes.
     """
-    kind = patch_type(
+    return patch_type(
         request.header(b"content-type"), CUSTOM_TYPES if custom else BUILTIN_TYPES, custom=custom
     )
-    if kind == APPLY_PATCH:
-        raise UnsupportedMediaType("server-side apply is not supported yet", details={})
-    return kind
 
 
 async def read_patch(request: Request, kind: str, definition: str) -> Patch:
@@ -107,15 +113,22 @@ async def read_patch(request: Request, kind: str, definition: str) -> Patch:
     """
     raw = await request.body()
     request.audit.patch(raw)
+    named = b"managedFields" in raw
     if kind == JSON_PATCH:
         operations = jsonpatch.parse(raw)
-        return Patch(lambda old: jsonpatch.apply(old, operations), tuple(operations.problems))
+        return Patch(
+            lambda old: jsonpatch.apply(old, operations),
+            tuple(operations.problems),
+            named or operations.touches_metadata,
+        )
     if kind == MERGE_PATCH:
         merge = mergepatch.parse(raw)
-        return Patch(lambda old: mergepatch.apply(old, merge.value), merge.duplicates)
+        return Patch(lambda old: mergepatch.apply(old, merge.value), merge.duplicates, named)
     strategic = strategicmerge.parse(raw)
     return Patch(
-        lambda old: strategicmerge.apply(old, strategic.value, definition), strategic.duplicates
+        lambda old: strategicmerge.apply(old, strategic.value, definition),
+        strategic.duplicates,
+        named,
     )
 
 
@@ -128,6 +141,11 @@ def patched(
         ApiError: the patch does not apply, or its result is not of this kind.
     """
     shown = served.from_storage(old)
+    if not patch.names_managers:
+        # They can be half of the object, and it is not the patch that changes them.
+        meta = {**shown["metadata"]}
+        meta.pop("managedFields", None)
+        shown = {**shown, "metadata": meta}
     obj = patch_result(served.codec, patch, shown, field_validation, warned_of)
     resource = served.resource
     if resource.custom and isinstance(obj.get("kind"), str) and obj["kind"] != resource.kind:
@@ -153,6 +171,7 @@ def patch_result(
     """
     result = patch.apply(old)
     report = None if field_validation == "Ignore" else FieldReport(list(patch.duplicates))
+    result, managers = taken(result)
     try:
         obj = codec.decode(result, report=report)
     except DecodeError as error:
@@ -163,6 +182,8 @@ def patch_result(
         # A retry on a newer state reports again.
         warned_of[:] = report.messages
     obj.setdefault("metadata", {})
+    if managers is not None:
+        obj["metadata"]["managedFields"] = managers
     return obj
 
 

@@ -5,11 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
+from services.apiserver.apply.managers import Entry
 from services.apiserver.codec import codec_for
 from services.apiserver.errors import BadRequest, Cause, Conflict
+from services.apiserver.handlers.apply import applied, read_configuration
 from services.apiserver.handlers.body import read_kind
 from services.apiserver.handlers.get import is_pretty, read, resource_version
-from services.apiserver.handlers.patch import patch_result, read_patch, requested_type
+from services.apiserver.handlers.ownership import SCALE_DEFINITION, set_entries
+from services.apiserver.handlers.patch import (
+    APPLY_PATCH,
+    patch_result,
+    read_patch,
+    requested_type,
+)
 from services.apiserver.handlers.representation import response, written
 from services.apiserver.handlers.writes import WriteFlow
 from services.apiserver.kinds.scale import apply_scale, to_scale, validate_scale
@@ -33,7 +41,8 @@ from services.apiserver.validation.options import (
 from shared.resources import Resource
 
 SCALE = ("autoscaling/v1", "Scale")
-SCALE_DEFINITION = "io.k8s.api.autoscaling.v1.Scale"
+Wanted = Callable[[Object, Object], Awaitable[tuple[Object, list[Entry]]]]
+"""Makes the new Scale, and its managedFields, out of the object and its Scale."""
 
 
 class ScaleSubresource(UpdateSubresource):
@@ -88,8 +97,8 @@ async def update_scale(request: Request, served: Served, flow: WriteFlow) -> Any
     codec = codec_for("autoscaling", "v1", "Scale")
     sent = await read_kind(request, codec, SCALE, options.field_validation, ctx.warnings)
 
-    async def wanted(old: Object) -> Object:
-        return sent
+    async def wanted(old: Object, before: Object) -> tuple[Object, list[Entry]]:
+        return sent, await flow.ownership.track_scale(request, ctx, sent, before, options)
 
     done = await _write(ctx, request, served, flow, options, wanted)
     return await _answer(request, served, media, done.body, ctx.warnings)
@@ -98,15 +107,22 @@ async def update_scale(request: Request, served: Served, flow: WriteFlow) -> Any
 async def patch_scale(request: Request, served: Served, flow: WriteFlow) -> AnyResponse:
     media = _media(request, served)
     kind = requested_type(request, custom=served.resource.custom)
-    options = parse_patch_options(request.query, apply=False)
+    options = parse_patch_options(request.query, apply=kind == APPLY_PATCH)
     ctx = flow.context(request, dry_run=options.dry_run)
-    patch = await read_patch(request, kind, SCALE_DEFINITION)
     warned_of: list[str] = []
     codec = codec_for("autoscaling", "v1", "Scale")
+    wanted: Wanted
+    if kind == APPLY_PATCH:
+        config = await read_configuration(request)
 
-    async def wanted(old: Object) -> Object:
-        scale = scale_view(served).before_patch(old, served.resource)
-        return patch_result(codec, patch, scale, options.field_validation, warned_of)
+        async def wanted(old: Object, before: Object) -> tuple[Object, list[Entry]]:
+            return await applied(flow.ownership.of_scale, config, before, ctx, codec, options)
+    else:
+        patch = await read_patch(request, kind, SCALE_DEFINITION)
+
+        async def wanted(old: Object, before: Object) -> tuple[Object, list[Entry]]:
+            scale = patch_result(codec, patch, before, options.field_validation, warned_of)
+            return scale, await flow.ownership.track_scale(request, ctx, scale, before, options)
 
     done = await _write(ctx, request, served, flow, options, wanted)
     return await _answer(request, served, media, done.body, [*warned_of, *ctx.warnings])
@@ -118,20 +134,24 @@ async def _write(
     served: Served,
     flow: WriteFlow,
     options: WriteOptions,
-    wanted: Callable[[Object], Awaitable[Object]],
+    wanted: Wanted,
 ) -> Written:
     name = request.info.name
 
     async def change(old: Object | None) -> Object:
         if old is None:
             raise not_found(served.resource, name)
-        scale = await wanted(old)
-        _match(request, served, scale, old)
         view = scale_view(served)
+        before = view.before_patch(old, served.resource)
+        set_entries(before, flow.ownership.scale_entries(served, old))
+        scale, entries = await wanted(old, before)
+        _match(request, served, scale, old)
         causes = view.validate(scale)
         if causes:
             raise invalid(served.resource, name, causes, kind="Scale", group="autoscaling")
-        return view.apply(old, scale)
+        obj = view.apply(old, scale)
+        flow.ownership.set_scale_entries(served, obj, entries)
+        return obj
 
     return await served.store.update(
         ctx,

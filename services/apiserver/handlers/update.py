@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.apiserver.apply import revert_times
 from services.apiserver.errors import BadRequest
 from services.apiserver.handlers.body import read_object
 from services.apiserver.handlers.get import is_pretty
@@ -36,14 +37,22 @@ async def update(
     wanted = served.to_storage(sent)
     served.store.strategy.default(wanted)
 
+    # They can be half of the object, and nothing changes them in place.
+    managers = wanted["metadata"].pop("managedFields", None)
+
     async def change(old: Object | None) -> Object:
         obj = copied(wanted)
+        if managers is not None:
+            obj["metadata"]["managedFields"] = managers
         if old is not None:
             check_uid(served, request.info.name, obj, old)
+            await flow.ownership.track(request, ctx, served, obj, old, options)
             await flow.mutate_update(ctx, served, obj, old, options)
+            revert_times(obj, old)
         return obj
 
     async def mutate_create(obj: Object) -> None:
+        await flow.ownership.track(request, ctx, served, obj, None, options)
         await flow.authorize_create(request)
         await flow.mutate_create(ctx, served, obj, options)
 

@@ -10,8 +10,10 @@ import orjson
 
 from services.apiserver.admission.attributes import Attributes, Operation
 from services.apiserver.admission.chain import AdmissionChain
+from services.apiserver.apply import admitted
 from services.apiserver.authorization.escalation import EscalationCheck
 from services.apiserver.errors import BadRequest
+from services.apiserver.handlers.ownership import Ownership, set_entries
 from services.apiserver.registry.served import Served
 from services.apiserver.registry.store import Check
 from services.apiserver.registry.strategy import Lookup, Object, WriteContext
@@ -33,11 +35,13 @@ class WriteFlow:
         lookup: Lookup,
         authorize: Authorize,
         escalation: EscalationCheck,
+        ownership: Ownership,
     ) -> None:
         self._admission = admission
         self._lookup = lookup
         self._authorize = authorize
         self._escalation = escalation
+        self.ownership = ownership
 
     def context(self, request: Request, *, dry_run: bool) -> WriteContext:
         return WriteContext(
@@ -111,8 +115,12 @@ class WriteFlow:
     async def _mutate(
         self, ctx: WriteContext, served: Served, obj: Object, attributes: Attributes
     ) -> None:
-        if await self._admission.mutate(ctx, attributes):
-            served.store.strategy.default(obj)
+        managers = obj["metadata"].get("managedFields")
+        if not await self._admission.mutate(ctx, attributes):
+            return
+        served.store.strategy.default(obj)
+        if obj["metadata"].get("managedFields") is not managers:
+            set_entries(obj, admitted(obj["metadata"].get("managedFields"), managers))
 
     def check_create(self, ctx: WriteContext, served: Served, options: WriteOptions) -> Check:
         async def check(obj: Object, old: Object | None) -> None:

@@ -44,6 +44,15 @@ class JSONPatch:
     operations: Sequence[Operation]
     problems: tuple[str, ...] = ()
 
+    @property
+    def touches_metadata(self) -> bool:
+        """Whether an operation is about the metadata, or the object, as a whole."""
+        return any(
+            pointer is None or pointer.split("/")[1:] in ([], ["metadata"])
+            for operation in self.operations
+            for pointer in (operation.path, operation.source or "/-")
+        )
+
 
 def parse(raw: bytes) -> JSONPatch:
     """Read a JSON Patch.

@@ -147,6 +147,10 @@ class ResourceStore:
         """Encode where the stored version has to be asked for."""
         return self.encode(obj)
 
+    async def seen(self, obj: Object) -> Object:
+        """Return an object of another version as this one shows it."""
+        return {**obj, "apiVersion": self.resource.group_version}
+
     async def prepare(self, bodies: Sequence[bytes]) -> None:
         """Make sure that `decode` can do these bodies without waiting."""
 
