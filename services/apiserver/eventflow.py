@@ -168,7 +168,7 @@ class SharedEventFlow(EventFlow):
             try:
                 async with asyncio.timeout(STORAGE_PAST_TIMEOUT_S):
                     await self._snapshots.tell_past(self._cache, self._opener)
-            except (TimeoutError, StorageUnavailable, HistoryLost) as error:
+            except (TimeoutError, StorageUnavailable, HistoryLost, EventLogError) as error:
                 log.warning("ready without the past", extra={"why": str(error) or "timeout"})
                 self._cache.end_backfill()
         self.ready.set()

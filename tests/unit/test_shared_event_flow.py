@@ -15,7 +15,7 @@ import pytest
 from services.apiserver import eventflow
 from services.apiserver.eventflow import MeasuredLog, SharedEventFlow
 from services.apiserver.snapshots import Snapshots
-from shared.eventlog import EventLogUnavailable, MemoryEventLog
+from shared.eventlog import EventLogUnavailable, MemoryEventLog, Trimmed
 from shared.eventlog.protocol import Bounds, Entry
 from shared.fanout import Follower, extractor_for
 from shared.fanout.client import SnapshotAccess
@@ -198,6 +198,23 @@ def test_where_the_log_does_not_tell_the_past_the_storage_does(
         async with replica.running():
             assert replica.cache.revision == last
             assert replica.names_since(first) == ["b", "c"]
+
+    play(tmp_path, story)
+
+
+def test_a_past_that_cannot_be_read_ends_no_replica(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def trimmed(*_: object) -> None:
+        raise Trimmed(Revision(1), Revision(2))  # as when keys were changed meanwhile
+
+    monkeypatch.setattr(Snapshots, "tell_past", trimmed)
+
+    async def story(replica: Replica) -> None:
+        first = await replica.write("a")
+        async with replica.running(), replica.filled(after=first):
+            last = await replica.write("b")
+            assert await replica.cache.wait_for(last, PATIENCE_S)
 
     play(tmp_path, story)
 
