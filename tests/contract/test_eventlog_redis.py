@@ -32,6 +32,7 @@ from shared.eventlog.redis import (
     RedisServer,
     RedisTls,
 )
+from shared.eventlog.redis.connection import Link
 from shared.storage import Revision
 from tests.contract.etcd_server import free_ports
 from tests.contract.eventlog import PATIENCE_S, EventLogContract, entry, take
@@ -402,6 +403,30 @@ def test_an_append_that_is_cancelled_leaves_nothing_behind_that_the_next_would_r
         assert await log.bounds() == Bounds(Revision(0), Revision(3))
 
     run(redis.server, test)
+
+
+def test_a_connection_that_nobody_waits_for_any_more_when_it_is_made_is_closed() -> None:
+    async def test() -> None:
+        ended = asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            ended.set()
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        link = Link(RedisServer(host="127.0.0.1", port=server.sockets[0].getsockname()[1]), 5.0)
+        asking = asyncio.create_task(link.ask((b"PING",)))
+        while (connecting := link._connecting) is None or not connecting.done():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        await link.close()
+        async with asyncio.timeout(PATIENCE_S):
+            await ended.wait()
+        server.close()
+
+    asyncio.run(test())
 
 
 @pytest.mark.parametrize(

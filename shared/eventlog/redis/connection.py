@@ -176,7 +176,7 @@ class Link:
         """
         wire = self._wire
         if wire is None or not wire.is_open:
-            wire = self._wire = await self._connect()
+            wire = await self._connect()
         try:
             replies = await wire.ask(commands, self._timeout_s + wait_s)
         except BaseException as error:
@@ -192,7 +192,7 @@ class Link:
 
     async def _connect(self) -> Wire:
         # A task, so that `close` can end it.
-        self._connecting = asyncio.create_task(self._server.connect(), name="connect to Redis")
+        self._connecting = asyncio.create_task(self._open(), name="connect to Redis")
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._connecting
@@ -205,6 +205,11 @@ class Link:
         finally:
             self._connecting.cancel()
             self._connecting = None
+
+    async def _open(self) -> Wire:
+        # Kept here, so that `close` finds it though who waits was cancelled in this moment.
+        self._wire = await self._server.connect()
+        return self._wire
 
     async def close(self) -> None:
         """A call in progress ends as EventLogUnavailable."""
