@@ -62,7 +62,8 @@ class ClusterAccess:
             with tempfile.NamedTemporaryFile(prefix="kubefan-", suffix=".pem") as pair:
                 pair.write(self.client_certificate.rstrip() + b"\n" + self.client_key)
                 pair.flush()
-                context.load_cert_chain(pair.name)
+                # Without a password OpenSSL would ask the terminal for that of a locked key.
+                context.load_cert_chain(pair.name, password="")
         return context
 
 

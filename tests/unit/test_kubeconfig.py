@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives import serialization
 
 from shared import kubeconfig
+from shared.certificates import Subject, authority, issued
 
 
 def document(cluster: dict[str, Any] | None = None, user: dict[str, Any] | None = None) -> Any:
@@ -86,3 +88,18 @@ def test_certificates_that_are_none_are_told_as_such(
     access = load(tmp_path, document(cluster, user))
     with pytest.raises(kubeconfig.KubeconfigError, match="certificates for https://localhost"):
         access.ssl_context()
+
+
+def test_a_key_with_a_password_is_refused_and_nobody_is_asked(tmp_path: Path) -> None:
+    pair = issued(tmp_path, "client", Subject(common_name="c", client=True), authority(tmp_path))
+    key = serialization.load_pem_private_key(pair.key.read_bytes(), None)
+    locked = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"secret"),
+    )
+    given = {"client-certificate": pair.certificate.name, "client-key": pair.key.name}
+    assert load(tmp_path, document(user=given)).ssl_context() is not None
+    pair.key.write_bytes(locked)
+    with pytest.raises(kubeconfig.KubeconfigError, match="certificates for"):
+        load(tmp_path, document(user=given)).ssl_context()
