@@ -131,7 +131,7 @@ class SharedEventFlow(EventFlow):
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             await self._load()
-            tasks.create_task(self._fill_windows(), name="fill the windows")
+            filling = tasks.create_task(self._fill_windows(), name="fill the windows")
             while True:
                 try:
                     await self._cache.follow(self._log)
@@ -139,8 +139,9 @@ class SharedEventFlow(EventFlow):
                     # What is there is served meanwhile: consistent reads go by the storage.
                     log.warning("the cache is loaded anew", extra={"why": str(error)})
                     self.reloads += 1
+                    filling.cancel()  # those windows are gone
                     await self._load()
-                    tasks.create_task(self._fill_windows(), name="fill the windows")
+                    filling = tasks.create_task(self._fill_windows(), name="fill the windows")
                 except EventLogError as error:
                     log.warning("the event log is away", extra={"why": str(error)})
                     await asyncio.sleep(RETRY_S * (0.5 + random.random()))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from shared.eventlog import EventLog
 from shared.eventlog.memory import MemoryEventLog
-from shared.fanout import Follower
+from shared.fanout import Follower, extractor_for
 from shared.fanout.opening import Opener
+from shared.fanout.rules import DefinitionRules
 from shared.objects import Extractor
-from shared.storage import Compacted, Revision, Storage
+from shared.resources import builtin_table
+from shared.storage import Compacted, Revision, Storage, UnreadableValue
 from shared.watchcache import WatchCache
 
 BACKFILL_REVISIONS = 5_000
@@ -35,7 +37,7 @@ async def oldest_wanted(storage: Storage, newest: Revision) -> Revision:
 
 
 async def tell_past(
-    storage: Storage, extractor: Extractor, opener: Opener, cache: WatchCache, *, etcd_prefix: str
+    storage: Storage, opener: Opener, cache: WatchCache, *, etcd_prefix: str
 ) -> None:
     """Back-fill the cache from the storage's own history, for want of a log that has it.
 
@@ -48,6 +50,7 @@ async def tell_past(
         cache.end_backfill()
         return
     event_log = MemoryEventLog()
+    extractor = _extractor_of(cache, etcd_prefix)
     follower = Follower(storage, event_log, extractor, etcd_prefix=etcd_prefix)
     following = asyncio.create_task(follower.run(after=start), name="follow the past")
     reading = asyncio.create_task(
@@ -62,6 +65,19 @@ async def tell_past(
         reading.cancel()
         await asyncio.gather(following, reading, return_exceptions=True)
         await event_log.aclose()
+
+
+def _extractor_of(cache: WatchCache, etcd_prefix: str) -> Extractor:
+    """Return an extractor of its own: the definitions of the past may not replace the present's.
+
+    It begins with the present ones, as most were the same.
+    """
+    extractor = extractor_for(builtin_table().resources(), etcd_prefix)
+    rules = DefinitionRules(extractor, etcd_prefix)
+    for item in cache.resource(rules.prefix).scan(rules.prefix):
+        with suppress(UnreadableValue):
+            rules.learn(item.prefix + item.body)
+    return extractor
 
 
 async def _backfill(cache: WatchCache, event_log: EventLog, after: Revision) -> None:

@@ -41,9 +41,7 @@ class Snapshots:
         Raises:
             StorageUnavailable, HistoryLost: the storage can't tell it.
         """
-        await tell_past(
-            self._storage, self._extractor, opener, cache, etcd_prefix=self._etcd_prefix
-        )
+        await tell_past(self._storage, opener, cache, etcd_prefix=self._etcd_prefix)
 
     async def newest(self, *, at_least: Revision) -> Snapshot:
         """Return a state of revision `at_least` or newer.
