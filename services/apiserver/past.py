@@ -76,7 +76,7 @@ def _extractor_of(cache: WatchCache, etcd_prefix: str) -> Extractor:
     rules = DefinitionRules(extractor, etcd_prefix)
     for item in cache.resource(rules.prefix).scan(rules.prefix):
         with suppress(UnreadableValue):
-            rules.learn(item.prefix + item.body)
+            rules.learn(item.key, item.prefix + item.body)
     return extractor
 
 

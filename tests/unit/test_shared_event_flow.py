@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from services.apiserver import eventflow
+from services.apiserver import eventflow, past
 from services.apiserver.eventflow import MeasuredLog, SharedEventFlow
 from services.apiserver.snapshots import Snapshots
 from shared.eventlog import EventLogUnavailable, MemoryEventLog, Trimmed
@@ -25,6 +25,7 @@ from shared.storage import Revision
 from shared.storage.encryption import Encryption, StoredResources
 from shared.storage.sqlite import SqliteStorage
 from shared.watchcache import Expired, WatchCache
+from tests.unit.test_definition_rules import CRD_KEY, SHIRT, SHIRT_KEY, definition
 
 PREFIX = b"/registry/configmaps/"
 PATIENCE_S = 10.0
@@ -236,5 +237,24 @@ def test_a_replica_that_loaded_anew_can_resume_what_it_had_to_end(
             assert await replica.cache.wait_for(last, PATIENCE_S)
             await until(lambda: not replica.cache.is_backfilling)
             assert replica.names_since(first) == ["b", "c"]
+
+    play(tmp_path, story)
+
+
+def test_the_past_of_custom_resources_has_the_fields_of_their_definitions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(past, "BACKFILL_REVISIONS", 2)
+
+    async def story(replica: Replica) -> None:
+        await replica.storage.create(CRD_KEY, definition(".spec.color"))
+        for number in range(3):  # so that the definition is older than the past that is told
+            last = await replica.write(f"c{number}")
+        await replica.storage.create(SHIRT_KEY, SHIRT)
+        await replica.write("d")
+        async with replica.running():
+            shirts = replica.cache.resource(b"/registry/stable.example.com/shirts/")
+            (event,) = shirts.events_since(last)
+            assert event.object.selection.fields == {"spec.color": "blue"}
 
     play(tmp_path, story)
