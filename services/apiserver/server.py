@@ -37,7 +37,6 @@ from shared.eventlog import EventLog
 from shared.resources import builtin_table
 from shared.storage import Storage
 from shared.storage.compaction import Compaction
-from shared.watchcache import EndReason
 
 log = logging.getLogger("kubefan.apiserver")
 
@@ -207,4 +206,4 @@ class ApiServer:
         if self._endpoints is not None:
             self._endpoints.cancel()
         await asyncio.sleep(self._options.shutdown_delay_s)
-        state.cache.end_watchers(EndReason.CLOSED)
+        state.cache.close()

@@ -41,6 +41,8 @@ class WatchCache:
         """Everything up to it has been applied and handed to the watchers."""
         self.loaded_at = Revision(0)
         """Of the snapshot loaded last: what is older in the windows was back-filled."""
+        self.is_closed = False
+        """Whether the server stops: no watch of a client goes on."""
         self.renderings = renderings or Renderings()
         self._history_limits = history_limits or HistoryLimits()
         self._clock = clock
@@ -182,6 +184,11 @@ class WatchCache:
         """End the watchers of every resource."""
         for resource in self._all():
             resource.end_watchers(reason)
+
+    def close(self) -> None:
+        """End all watchers: the server stops. `is_closed` is for those that come late."""
+        self.is_closed = True
+        self.end_watchers(EndReason.CLOSED)
 
     async def _arranged(self, objects: Iterable[CachedObject]) -> Mapping[ResourceCache, Contents]:
         """Return the objects, which are in key order, by the resource they belong to."""

@@ -79,16 +79,20 @@ async def watch(request: Request, served: Served, limits: WatchLimits) -> AnyRes
     after, wants_mark = await _start(served, options)
     if after is None and served.conversion is not None:
         await served.store.prepare_scope(scope)
-    renderings = served.store.backend.cache.renderings
+    cache = served.store.backend.cache
 
     def subscribe(on_ready: Callable[[], None]) -> Watcher:
-        return served.store.watch(
+        watcher = served.store.watch(
             after=after, scope=scope, matches=choice.matches, on_ready=on_ready
         )
+        if cache.is_closed:
+            # The request was under way when the server stopped: it would hold that up.
+            watcher.end(EndReason.CLOSED)
+        return watcher
 
     stream = WatchStream(
         subscribe,
-        _frames(served, media, include, renderings),
+        _frames(served, media, include, cache.renderings),
         _bookmark_maker(served, media) if options.allow_watch_bookmarks else None,
         media,
         lifetime_s=limits.lifetime_s(options.timeout_s),
