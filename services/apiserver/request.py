@@ -58,8 +58,9 @@ class Request:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.query_string: bytes = scope["query_string"]
-        # The last of repeated headers wins; the stages that must see all read scope["headers"].
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        # The first of repeated headers wins, as in Go; the stages that must see all read
+        # scope["headers"].
+        self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         self.resource: Resource | None = None
         """What the URL names, once that is known to exist."""
         self.notices: list[Header] = []

@@ -148,6 +148,20 @@ def test_a_resource_request_passes_all_stages() -> None:
     assert world.seen == ["authenticate", "handle"]
 
 
+def test_the_first_of_repeated_headers_counts() -> None:
+    """As in Go: whoever stands in front and looked at it has seen the same."""
+
+    async def nothing() -> Message:
+        raise AssertionError
+
+    names = (b"accept", b"audit-id")
+    headers = [(name, value) for value in (b"first", b"second") for name in names]
+    request = Request(
+        {"method": "GET", "path": "/", "query_string": b"", "headers": headers}, nothing
+    )
+    assert (request.header(b"accept"), request.audit_id) == ("first", "first")
+
+
 def test_any_other_request_goes_to_the_plain_routes() -> None:
     world = World()
     assert ask(world, path="/version").body == b"ok"
