@@ -96,12 +96,19 @@ class Watchfanout:
         )
         server = http_server(routes.application(), options)
         async with asyncio.TaskGroup() as tasks:
-            working = tasks.create_task(
-                self._work(storage, election, standby, leader, elections), name="work"
-            )
+            working = [
+                tasks.create_task(
+                    self._work(storage, election, standby, leader, elections), name="work"
+                )
+            ]
+            if interval_s := options.etcd_compaction_interval_s:
+                # Each knows how old revisions are, so a new leader does not begin to wait anew.
+                compaction = Compaction(storage, interval_s, is_ours=lambda: self._leads)
+                working.append(tasks.create_task(compaction.run(), name="compaction"))
             await server.serve()
             self._stopping = True
-            working.cancel()
+            for task in working:
+                task.cancel()
 
     async def _work(
         self,
@@ -121,8 +128,6 @@ class Watchfanout:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(election.hold(lease), name="hold the lease")
                     tasks.create_task(leader.run(), name="lead")
-                    if interval_s := self._options.etcd_compaction_interval_s:
-                        tasks.create_task(Compaction(storage, interval_s).run(), name="compaction")
             except* LeadershipLost as lost:
                 log.warning("leading no more", extra={"why": str(lost.exceptions[0])})
             finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from shared.storage.errors import Compacted, FutureRevision, StorageError, StorageUnavailable
 from shared.storage.protocol import Revision, Storage
@@ -14,9 +15,17 @@ log = logging.getLogger("kubefan.storage.compaction")
 class Compaction:
     """Lets the storage forget what is older than an interval, as kube-apiserver does."""
 
-    def __init__(self, storage: Storage, interval_s: float) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        interval_s: float,
+        *,
+        is_ours: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`is_ours`: whether this process is the one to do it when the time has come."""
         self._storage = storage
         self._interval_s = interval_s
+        self._is_ours = is_ours
 
     async def run(self) -> None:
         """Compact for ever, each time to the revision of one interval ago."""
@@ -24,7 +33,7 @@ class Compaction:
         while True:
             await asyncio.sleep(self._interval_s)
             try:
-                if revision is not None:
+                if revision is not None and self._is_ours():
                     await self._storage.compact(revision)
             except (Compacted, FutureRevision, StorageUnavailable) as error:
                 # Another replica was quicker, or the storage is away: next time.
