@@ -29,12 +29,13 @@ class Compaction:
 
     async def run(self) -> None:
         """Compact for ever, each time to the revision of one interval ago."""
-        revision = await self._current()
+        revision, done = await self._current(), None
         while True:
             await asyncio.sleep(self._interval_s)
             try:
-                if revision is not None and self._is_ours():
+                if revision is not None and revision != done and self._is_ours():
                     await self._storage.compact(revision)
+                    done = revision
             except (Compacted, FutureRevision, StorageUnavailable) as error:
                 # Another replica was quicker, or the storage is away: next time.
                 log.info("nothing compacted", extra={"why": str(error)})
