@@ -745,3 +745,27 @@ def test_the_event_loop_that_servers_run_on_will_do_with_and_without_tls(tmp_pat
             runner.run(test())
     finally:
         redis.kill()
+
+
+def test_in_a_redis_with_less_memory_than_the_limit_the_oldest_entries_make_room(
+    own_redis: RedisProcess,
+) -> None:
+    async def test(log: RedisEventLog) -> None:
+        used = int(own_redis.do("INFO", "memory")["used_memory"])
+        own_redis.do("CONFIG", "SET", "maxmemory", used + 3_000_000)
+        own_redis.do("CONFIG", "SET", "maxmemory-policy", "noeviction")
+        refusals = 0
+        for revision in range(1, 401):
+            while True:
+                try:
+                    assert await log.append(entry(revision - 1, revision, size=20_000))
+                    break
+                except EventLogUnavailable:
+                    refusals += 1
+                    assert refusals < 100
+        bounds = await log.bounds()
+        assert bounds is not None
+        assert bounds.newest == 400
+        assert await revisions(log, after=bounds.oldest, until=400)
+
+    run(own_redis.server, test)

@@ -22,7 +22,6 @@ _TEMPORARY = (
     "MASTERDOWN",
     "MISCONF",  # Redis can't write its own files and refuses ours
     "NOREPLICAS",
-    "OOM",
     "READONLY",  # it has become a replica
     "TRYAGAIN",
     "UNBLOCKED",
@@ -42,6 +41,10 @@ NO_TIMEOUT_S = 86_400.0
 
 class AccessDenied(EventLogError):
     """Redis knows no such user, or does not allow it what the log needs."""
+
+
+class OutOfMemory(EventLogUnavailable):
+    """Redis has reached its maxmemory and takes nothing more."""
 
 
 class Refused(EventLogError):
@@ -234,6 +237,8 @@ def translate(text: str) -> EventLogError:
     shown = text.partition(", with args beginning with")[0]
     if text.startswith(_DENIED):
         return AccessDenied(f"Redis: {shown}")
+    if text.startswith("OOM"):
+        return OutOfMemory(f"Redis: {shown}")
     if text.startswith(_TEMPORARY):
         return EventLogUnavailable(f"Redis: {shown}")
     return Refused(f"Redis: {shown}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -11,11 +12,13 @@ from dataclasses import dataclass
 from shared.eventlog.errors import EventLogClosed, EventLogUnavailable
 from shared.eventlog.packing import Unpacker, pack_entry
 from shared.eventlog.protocol import Bounds, Entry
-from shared.eventlog.redis.connection import Link, RedisServer, Refused
+from shared.eventlog.redis.connection import Link, OutOfMemory, RedisServer, Refused
 from shared.eventlog.redis.reader import Reader
 from shared.eventlog.redis.retention import Retention
 from shared.eventlog.redis.stream import FIELD, entry_id, look_at, measure
 from shared.storage.protocol import Revision
+
+log = logging.getLogger("kubefan.eventlog")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,9 @@ class RedisEventLog:
             add = (b"XADD", self._key, *option, entry_id(entry.revision), FIELD, packed)
             try:
                 added, length = await link.ask(add, (b"XLEN", self._key))
+            except OutOfMemory:
+                await self._make_room(link)
+                raise
             except Refused as refusal:
                 if "equal or smaller" not in str(refusal):
                     raise
@@ -114,6 +120,14 @@ class RedisEventLog:
             if kept is not None:
                 await link.ask((b"XTRIM", self._key, b"MAXLEN", kept))
             return True
+
+    async def _make_room(self, link: Link) -> None:
+        """Give up the oldest quarter: a log larger than its Redis would else stand still."""
+        (length,) = await link.ask((b"XLEN", self._key))
+        kept = max(length - max(length // 4, 1), 1)
+        await link.ask((b"XTRIM", self._key, b"MAXLEN", kept))
+        self._retention.replace(*await measure(link, self._key))
+        log.warning("Redis is full: the oldest entries go", extra={"entries": length - kept})
 
     async def discard(self) -> None:
         """Throw the whole log away: it tells of another store."""
