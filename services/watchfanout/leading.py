@@ -111,7 +111,12 @@ class Leader:
 
     async def _start(self) -> Revision:
         """Return after which revision to go on: where the log ends, or far back if it is empty."""
-        bounds = await self._log.bounds()
+        try:
+            bounds = await self._log.bounds()
+        except UnknownFormat as error:
+            log.error("the log is of another version: it is begun anew", extra={"why": str(error)})
+            await self._log.discard()
+            bounds = None
         current = await self._storage.current_revision()
         if bounds is not None and bounds.newest > current:
             log.error(

@@ -399,3 +399,14 @@ def test_a_leader_that_is_told_to_end_gives_its_lease_back(
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_log_that_another_version_began_is_begun_anew(play: Play) -> None:
+    async def story(world: World) -> None:
+        world.redis.do("XADD", "kubefan:events", "1-0", "e", b"\x93\x63\x00\x01")
+        last = await world.write("a")
+        async with world.leader() as leader:
+            await until(lambda: leader.refills == 1)
+            assert await world.names(after=1, until=last) == ["a"]
+
+    play(story)
