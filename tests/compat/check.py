@@ -29,6 +29,11 @@ SYSTEMS = ("embedded", "etcd", "replicas")
 """One server on either store, or three behind a load balancer (`kubefan up --replicas 3`)."""
 DEFAULT_SYSTEMS = ("embedded", "replicas")
 AREA_TIMEOUT_S = 180.0
+UNBUILT_TIMEOUT_S = 60.0
+"""For the areas whose scenarios wait out their retries for what is not built yet."""
+UNBUILT = ("admission", "aggregation")
+LEFT_OUT = ("aggregation",)
+"""Unless it is named: nothing of it is answered within that time."""
 
 # One line of `replay.py -q`: "ok   3/3 scenarios/crud/create.yaml"
 _SCENARIO = re.compile(rb"^(?:ok  |FAIL) (\d+)/(\d+) ", re.MULTILINE)
@@ -47,7 +52,8 @@ class Score:
 def main() -> int:
     arguments = _parser().parse_args()
     suite: Path = arguments.suite
-    areas = arguments.areas or sorted(path.name for path in (suite / "scenarios").iterdir())
+    present = {path.name for path in (suite / "scenarios").iterdir()}
+    areas = arguments.areas or sorted(present.difference(LEFT_OUT))
     floors: dict[str, int] = json.loads(FLOORS.read_text())
     systems = arguments.system or DEFAULT_SYSTEMS
     # One system a processor: most of a replay is waiting.
@@ -120,7 +126,7 @@ def _replay(suite: Path, area: str, url: str) -> Score:
         output = subprocess.run(
             [*command, str(suite / "scenarios" / area)],
             stdout=subprocess.PIPE,
-            timeout=AREA_TIMEOUT_S,
+            timeout=timeout_of(area),
             check=False,  # its status says that something differs: floors judge that
         ).stdout
         whole = True
@@ -135,6 +141,10 @@ def _replay(suite: Path, area: str, url: str) -> Score:
     )
 
 
+def timeout_of(area: str) -> float:
+    return UNBUILT_TIMEOUT_S if area in UNBUILT else AREA_TIMEOUT_S
+
+
 def _below(scores: Mapping[str, Score], floors: Mapping[str, int]) -> list[str]:
     return [area for area, score in scores.items() if score.passed < floors.get(area, 0)]
 
@@ -142,7 +152,7 @@ def _below(scores: Mapping[str, Score], floors: Mapping[str, int]) -> list[str]:
 def _line(name: str, area: str, score: Score, floor: int) -> str:
     share = f"{score.passed}/{score.steps}"
     verdict = f"BELOW the floor of {floor}" if score.passed < floor else f"floor {floor}"
-    cut = "" if score.whole else f", cut off after {AREA_TIMEOUT_S:.0f} s"
+    cut = "" if score.whole else f", cut off after {timeout_of(area):.0f} s"
     return f"{name:<9} {area:<16} {share:>11} steps  {score.seconds:4.0f} s  {verdict}{cut}"
 
 
