@@ -35,12 +35,13 @@ from services.apiserver.state import State, open_storage, shared_event_log, stat
 from services.apiserver.webhooks import Address, WebhookClient
 from shared.eventlog import EventLog
 from shared.resources import builtin_table
-from shared.storage import Storage
+from shared.storage import Storage, StorageUnavailable
 from shared.storage.compaction import Compaction
 
 log = logging.getLogger("kubefan.apiserver")
 
 START_TIMEOUT_S = 60.0
+RETRY_S = 0.5
 
 
 class ApiServer:
@@ -166,7 +167,7 @@ class ApiServer:
             registrar = Registrar(self._table, registry, state.backend, self._openapi, webhooks)
             begin("custom resource definitions", registrar.run())
             await registrar.ready.wait()
-        await bootstrap.ensure(registry, lookup, serving.cluster)
+        await ensure_defaults(state, serving.cluster)
         if isinstance(parts.flow_control, PriorityAndFairness):
             configuration = FlowConfiguration(registry, lookup, parts.flow_control.levels)
             configuration.load()
@@ -207,3 +208,16 @@ class ApiServer:
             self._endpoints.cancel()
         await asyncio.sleep(self._options.shutdown_delay_s)
         state.cache.close()
+
+
+async def ensure_defaults(state: State, addresses: bootstrap.ClusterAddresses) -> None:
+    """Have the default objects there; a storage that is away is waited for."""
+    done = False
+    while not done:
+        try:
+            await bootstrap.ensure(state.registry, state.lookup, addresses)
+            done = True
+        except* StorageUnavailable as group:
+            why = str(group.exceptions[0])
+            log.warning("the storage is away: not serving yet", extra={"why": why})
+            await asyncio.sleep(RETRY_S)
