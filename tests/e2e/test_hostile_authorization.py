@@ -66,7 +66,7 @@ class User:
     def may(self, *arguments: Any) -> bool:
         """Whether a request is answered otherwise than by 403; 401 never comes in question."""
         answer = self.ask(*arguments)
-        assert answer.status not in (401, 500), answer.body
+        assert answer.status not in (400, 401, 415, 500), answer.body
         return answer.status != 403
 
 

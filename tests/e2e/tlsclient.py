@@ -66,7 +66,8 @@ class Connection:
         """Send one request; a header may be given more than once."""
         connection = self._connection
         connection.putrequest(method, path)
-        connection.putheader("Content-Type", "application/json")
+        if not any(name.lower() == "content-type" for name, _ in headers):
+            connection.putheader("Content-Type", "application/json")
         connection.putheader("Content-Length", str(len(body)))
         for name, value in headers:
             connection.putheader(name, value)
