@@ -269,10 +269,11 @@ def test_a_state_of_another_etcd_is_thrown_away_with_its_log(
         await storage.aclose()
         other.kill()
 
-        async with world.leader(state):
+        async with world.leader(state) as leader:
+            await until(lambda: leader.refills == 1)
             last = await world.write("mine")
             assert await world.names(after=1, until=last) == ["mine"]
-            await until(lambda: state.is_loaded)
+            await until(lambda: state.is_loaded and state.revision >= last)
             snapshot = await receive(state.snapshot())
         assert snapshot.revision == last
         assert [item.key for item in snapshot.objects] == [PREFIX + b"mine"]
