@@ -27,6 +27,8 @@ CONNECT_TIMEOUT_S = 5.0
 RECONNECT_PAUSE_S = 0.1
 """How long calls fail at once after a connection could not be made."""
 DEFAULT_PORT = 2379
+DOUBT_AFTER_S = 0.5
+"""A shorter call that had no answer says nothing of its connection."""
 
 Metadata = Sequence[tuple[str, str]]
 
@@ -307,12 +309,15 @@ class Channel:
         call = _UnaryCall(self._loop)
         timeout = field(b"grpc-timeout", b"%dm" % max(timeout_s * 1000, 1))
         connection.open(call, head + timeout, prefixed(message), end=True)
+        began_at = self._loop.time()
         timer = self._loop.call_later(timeout_s, call.expire)
         try:
             return await call.answer
         finally:
             timer.cancel()
             connection.reset(call)
+            if self._loop.time() - began_at >= max(timeout_s, DOUBT_AFTER_S):
+                connection.doubt(began_at)
 
     async def connected(self) -> Http2Connection:
         """Return a connection with room for a stream; callers share the attempt.

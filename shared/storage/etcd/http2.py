@@ -108,7 +108,7 @@ class Http2Connection(asyncio.Protocol):
         self._decoder.max_allowed_table_size = 0
         self._decoder.header_table_size = 0
         self._decoded: dict[bytes, Fields] = {}
-        self._heard_at = loop.time()
+        self._heard_at = self._last_frame_at = loop.time()
         self._keepalive = loop.call_later(KEEPALIVE_S, self._check_alive)
 
     def __repr__(self) -> str:
@@ -222,7 +222,7 @@ class Http2Connection(asyncio.Protocol):
         self._end(f"the connection was lost: {error}" if error else "the connection was lost")
 
     def data_received(self, data: bytes) -> None:
-        self._heard_at = self._loop.time()
+        self._heard_at = self._last_frame_at = self._loop.time()
         if self._rest:
             data = self._rest + data
         at = 0
@@ -370,6 +370,15 @@ class Http2Connection(asyncio.Protocol):
             waiter = self._waiting.popleft()
             if not waiter.done():
                 waiter.set_result(None)
+
+    def doubt(self, since: float) -> None:
+        """End the connection if nothing has come since then, when a call began that had no answer.
+
+        Calls that come one by one leave no time for a ping, and a connection that the network has
+        forgotten would else be used for as long as TCP tries.
+        """
+        if self.usable and self._last_frame_at < since:
+            self._end("nothing came from the server for the length of a call")
 
     def _check_alive(self) -> None:
         """Ping a silent peer while somebody waits for it, and end what does not answer."""
