@@ -11,12 +11,14 @@ import contextlib
 import os
 import random
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
 from tests.chaos.history import Fault, History
 from tests.chaos.recorder import now
+from tests.chaos.relay import EVERYBODY, Relay
 from tests.chaos.system import Part, System
 
 CALM_S = (1.0, 5.0)
@@ -25,6 +27,8 @@ SECOND_FAULT = 0.25
 """How often another fault begins before one has ended."""
 PAUSE_S = (0.5, 8.0)
 CUT_S = (0.5, 6.0)
+BREAKS = ("cut", "freeze", "freeze open connections")
+"""What can happen to a link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ PLANS = (
     Plan("cut", 3, ("etcd", "redis")),
     Plan("freeze", 3, ("etcd", "redis")),
     Plan("freeze open connections", 2, ("etcd", "redis")),
+    Plan("isolate", 4, ("apiserver", "watchfanout")),
+    Plan("isolate leader", 3, ("watchfanout",)),
     Plan("kill all", 1, ("apiserver",)),
 )
 
@@ -83,7 +89,7 @@ class Faults:
 
     def _targets(self, plan: Plan) -> list[str]:
         """Return those that are there."""
-        if plan.kind.startswith(("cut", "freeze")):
+        if plan.kind in BREAKS:
             there = set(self._system.links)
         else:
             there = {part.role for part in self._system.parts()}
@@ -94,7 +100,7 @@ class Faults:
         match kind:
             case "flush":
                 return target if await self._flush() else ""
-            case "cut" | "freeze" | "freeze open connections":
+            case _ if kind in BREAKS:
                 return await self._disturb(kind, target)
             case "kill all":
                 for part in self._parts(target):
@@ -113,6 +119,8 @@ class Faults:
                 _signal(part, signal.SIGTERM)
             case "pause":
                 await self._pause(part)
+            case "isolate":
+                return await self._isolate(part)
         return part.role
 
     def _parts(self, role: str) -> list[Part]:
@@ -133,16 +141,32 @@ class Faults:
             _signal(part, signal.SIGCONT)
 
     async def _disturb(self, kind: str, target: str) -> str:
-        link = self._system.links[target]
-        if kind == "cut":
-            link.cut()
-        else:
-            link.freeze(new_ones_too=kind == "freeze")
+        await self._broken([self._system.links[target]], EVERYBODY, kind)
+        return f"link to {target}"
+
+    async def _isolate(self, part: Part) -> str:
+        """Cut one process off, from one of its stores or from all; the others go on."""
+        names = sorted(self._system.links)
+        chosen = self._dice.choice([names, *([name] for name in names)])
+        links = [self._system.links[name] for name in chosen]
+        if not await self._broken(links, part.name, self._dice.choice(BREAKS)):
+            return ""  # it was down
+        return f"{part.role} from {' and '.join(chosen)}"
+
+    async def _broken(self, links: Sequence[Relay], client: str, kind: str) -> int:
+        """Return how many connections were broken at first."""
+        broken = 0
+        for link in links:
+            if kind == "cut":
+                broken += link.cut(client)
+            else:
+                broken += link.freeze(client, new_ones_too=kind == "freeze")
         try:
             await asyncio.sleep(self._dice.uniform(*CUT_S))
         finally:
-            link.mend()
-        return f"link to {target}"
+            for link in links:
+                link.mend(client)
+        return broken
 
 
 def _signal(part: Part, number: signal.Signals) -> None:

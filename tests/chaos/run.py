@@ -77,19 +77,20 @@ async def chaos(system: RunningSystem, *, seconds: float, seed: int, load: Load)
         await asyncio.sleep(seconds)
         stop_faults.set()
         await harm
-        await healed(system)
+        unhealed = await not_ready(system)
         stop.set()
         await finish(world, watching)
         for watch in watches:
             watch.cancel()
-    await _final_state(world, system)
+    unhealed += await final_state(world, system)
     storage = await system.open_etcd()
     try:
         history.listings.append(await stored(storage))
         history.compactions.append((now(), await compacted_revision(storage)))
     finally:
         await storage.aclose()
-    return Result(history.counts(), checker.check(history), _longest_pause(history))
+    violations = (*unhealed, *checker.check(history))
+    return Result(history.counts(), violations, _longest_pause(history))
 
 
 async def note_compactions(system: RunningSystem, history: History, stop: asyncio.Event) -> None:
@@ -104,24 +105,35 @@ async def note_compactions(system: RunningSystem, history: History, stop: asynci
         await storage.aclose()
 
 
-async def healed(system: RunningSystem) -> None:
-    """Wait until every replica is ready again."""
+async def not_ready(system: RunningSystem) -> list[checker.Violation]:
+    """Wait until every replica is ready again, and return who never was."""
     deadline = now() + HEAL_S
+    violations = []
     for port in (*system.replica_ports, system.access.port):
         while not await is_ready(system.access, port):
-            assert now() < deadline, f"port {port} is not ready {HEAL_S:.0f} s after the last fault"
+            if now() > deadline:
+                what = f"port {port} was not ready {HEAL_S:.0f} s after the last fault"
+                violations.append(checker.Violation("recovery", what))
+                break
             await asyncio.sleep(0.2)
+    return violations
 
 
-async def _final_state(world: World, system: RunningSystem) -> None:
+async def final_state(world: World, system: RunningSystem) -> list[checker.Violation]:
+    """List all from every replica once more, and return who gave no list."""
     client = world.client("final")
+    violations = []
     for number, port in enumerate(system.replica_ports, 1):
         connection = Connection(system.access, port)
         listing = await client.recorder.list(
             connection, f"replica {number}", EVERYTHING, Freshness.CONSISTENT
         )
         connection.close()
-        assert listing is not None, f"replica {number} gives no list at the end"
+        if listing is None:
+            violations.append(
+                checker.Violation("recovery", f"replica {number} gave no list at the end")
+            )
+    return violations
 
 
 async def stored(storage: Storage) -> Listing:

@@ -9,7 +9,7 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from shared.storage.etcd import EtcdStorage, TlsFiles
 from tests.chaos.client import Access, Connection, Disconnected
 from tests.chaos.relay import Relay
+from tests.chaos.sockets import owner
 from tests.e2e.system import free_port
 
 KUBEFAN = (sys.executable, "-P", "-m", "services")
@@ -40,6 +41,9 @@ class Part:
     name: str
     pid: int
     port: int | None
+
+
+Processes = Callable[[], Sequence[Part]]
 
 
 class System(Protocol):
@@ -211,8 +215,13 @@ async def plain_replicas(
     """Run API servers that each follow one etcd themselves, behind a relay as load balancer."""
     async with AsyncExitStack() as stack:
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        etcd, link = await _etcd(stack, tasks, data_dir)
-        kept = [etcd]
+        kept: list[Kept] = []
+
+        def processes() -> list[Part]:
+            return [part for one in kept if (part := one.part) is not None]
+
+        etcd, link = await _etcd(stack, tasks, data_dir, processes)
+        kept.append(etcd)
         ports = []
         for number in range(1, replicas + 1):
             name = f"apiserver-{number}"
@@ -225,9 +234,9 @@ async def plain_replicas(
             log = data_dir / f"{name}.log"
             server = Kept("apiserver", name, command, port=port, log=log)
             _keep(stack, tasks, server)
+            kept.append(server)
             # One after the other: the first makes the certificates that all use.
             await _until_ready(data_dir / "admin.kubeconfig", port, server)
-            kept.append(server)
             ports.append(port)
         balancer = Relay("load balancer", ports)
         await balancer.start()
@@ -261,8 +270,13 @@ async def relayed_system(
     """Run `kubefan up` with an etcd and a Redis that it reaches through relays."""
     async with AsyncExitStack() as stack:
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        etcd, etcd_link = await _etcd(stack, tasks, data_dir)
-        redis, redis_link = await _redis(stack, tasks, data_dir)
+        file = data_dir / "system.json"
+
+        def processes() -> list[Part]:
+            return parts_of(json.loads(file.read_text())) if file.exists() else []
+
+        etcd, etcd_link = await _etcd(stack, tasks, data_dir, processes)
+        redis, redis_link = await _redis(stack, tasks, data_dir, processes)
         links = (
             f"--etcd-servers=http://127.0.0.1:{etcd_link.port}",
             f"--event-log-url=redis://127.0.0.1:{redis_link.port}",
@@ -314,21 +328,18 @@ def _supervised(
 
 
 async def _redis(
-    stack: AsyncExitStack, tasks: asyncio.TaskGroup, data_dir: Path
+    stack: AsyncExitStack, tasks: asyncio.TaskGroup, data_dir: Path, processes: Processes
 ) -> tuple[Kept, Relay]:
     port = free_port()
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--loglevel", "warning"]
     command += ["--save", "", "--appendonly", "no", "--dir", str(data_dir)]
     redis = Kept("redis", "redis", command, port=port, log=data_dir / "redis.log")
     _keep(stack, tasks, redis)
-    link = Relay("redis", [port])
-    await link.start()
-    stack.callback(link.close)
-    return redis, link
+    return redis, await _link(stack, "redis", port, processes)
 
 
 async def _etcd(
-    stack: AsyncExitStack, tasks: asyncio.TaskGroup, data_dir: Path
+    stack: AsyncExitStack, tasks: asyncio.TaskGroup, data_dir: Path, processes: Processes
 ) -> tuple[Kept, Relay]:
     """Start etcd, and the relay through which the system is to reach it."""
     port, peer_port = free_port(), free_port()
@@ -346,10 +357,20 @@ async def _etcd(
     ]
     etcd = Kept("etcd", "etcd", command, port=port, log=data_dir / "etcd.log")
     _keep(stack, tasks, etcd)
-    link = Relay("etcd", [port])
+    return etcd, await _link(stack, "etcd", port, processes)
+
+
+async def _link(stack: AsyncExitStack, name: str, port: int, processes: Processes) -> Relay:
+    """Start a relay that knows by name which of the `processes` has connected."""
+
+    def whose(client_port: int) -> str:
+        names = {part.pid: part.name for part in processes()}
+        return names.get(owner(client_port, link.port, names) or 0, "")
+
+    link = Relay(name, [port], whose)
     await link.start()
     stack.callback(link.close)
-    return etcd, link
+    return link
 
 
 def _keep(stack: AsyncExitStack, tasks: asyncio.TaskGroup, kept: Kept) -> None:
