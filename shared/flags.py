@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 AddFlag = Callable[..., Any]
 """argparse's add_argument."""
@@ -14,6 +15,16 @@ AddFlag = Callable[..., Any]
 
 class OptionsError(ValueError):
     """The command line can't be used; one line a mistake, each names its flag."""
+
+
+class FlagParser(argparse.ArgumentParser):
+    """Takes flags by their whole names, and raises OptionsError where argparse would exit."""
+
+    def __init__(self, prog: str, description: str, epilog: str | None = None) -> None:
+        super().__init__(prog=prog, description=description, epilog=epilog, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        raise OptionsError(message)
 
 
 def flag(name: str) -> str:
@@ -56,3 +67,40 @@ def files(known: argparse.Namespace, names: Iterable[str], mistakes: list[str]) 
         for one in value if isinstance(value, list) else [value]:
             if one and not Path(one).is_file():
                 mistakes.append(f"{flag(name)}: no such file: {one}")
+
+
+def addresses(known: argparse.Namespace, names: Iterable[str], mistakes: list[str]) -> None:
+    """Complain of every flag of `names` that is given and is no IP address."""
+    for name in names:
+        value = getattr(known, name)
+        try:
+            if value:
+                ipaddress.ip_address(value)
+        except ValueError:
+            mistakes.append(f"{flag(name)}: {value!r} is not an IP address")
+
+
+def pair(known: argparse.Namespace, first: str, second: str, mistakes: list[str]) -> None:
+    """Complain if one of two flags is given without the other."""
+    if bool(getattr(known, first)) != bool(getattr(known, second)):
+        mistakes.append(f"{flag(first)} and {flag(second)} go together")
+
+
+def add_etcd_flags(add: AddFlag) -> None:
+    add("--etcd-servers", default="", metavar="URL,...")
+    add("--etcd-cafile", default="", metavar="FILE")
+    add("--etcd-certfile", default="", metavar="FILE")
+    add("--etcd-keyfile", default="", metavar="FILE")
+    add("--etcd-prefix", default="/registry", metavar="PREFIX")
+    add("--etcd-compaction-interval", default="5m", metavar="DURATION", help="0: never")
+
+
+def etcd_servers(known: argparse.Namespace, mistakes: list[str]) -> tuple[str, ...]:
+    """Return the URLs of etcd's members."""
+    servers = tuple(url for url in known.etcd_servers.split(",") if url)
+    for url in servers:
+        if not re.fullmatch(r"https?://[^/\s]+/?", url):
+            mistakes.append(f"--etcd-servers: {url!r} is not a URL like http://127.0.0.1:2379")
+    pair(known, "etcd_certfile", "etcd_keyfile", mistakes)
+    files(known, ("etcd_cafile", "etcd_certfile", "etcd_keyfile"), mistakes)
+    return servers

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from services.controllers.manager import CONTROLLERS, run_until_signal
-from services.controllers.options import ControllersOptions, OptionsError
+from services.controllers.options import ControllersOptions
 from shared import kubeconfig
+from shared.flags import OptionsError
 
 
 def main(argv: Sequence[str]) -> int:

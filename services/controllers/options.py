@@ -12,11 +12,8 @@ from pathlib import Path
 from typing import Self
 
 from services.controllers.leaderelection import LeaderElectionOptions
+from shared.flags import FlagParser, OptionsError
 from shared.signingkeys import KeyFileError, SigningKey, read_signing_key
-
-
-class OptionsError(ValueError):
-    """Every mistake found in the flags; one line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,16 +108,10 @@ def is_enabled(name: str, controllers: Sequence[str]) -> bool:
     return "*" in controllers
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]  # argparse exits here
-        raise OptionsError(message)
-
-
 def _parser(known: Collection[str]) -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = FlagParser(
         prog="kubefan controllers",
         description="Runs the controllers that an API server needs beside it.",
-        allow_abbrev=False,
     )
     parser.add_argument("--kubeconfig", metavar="FILE", help="how to reach the API server")
     parser.add_argument(

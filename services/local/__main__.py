@@ -6,8 +6,9 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from services.local.options import LocalOptions, OptionsError
+from services.local.options import LocalOptions
 from services.local.system import up
+from shared.flags import OptionsError
 
 
 def main(argv: Sequence[str]) -> int:

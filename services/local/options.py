@@ -7,15 +7,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import Self
+
+from shared.flags import FlagParser, OptionsError
 
 EVENT_LOG_URL_VARIABLE = "KUBEFAN_EVENT_LOG_URL"
 MAX_REPLICAS = 100
 """A machine has no use for more, and a typing error should not start them."""
-
-
-class OptionsError(ValueError):
-    """A mistake in the flags, or something that this machine lacks; one line each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,18 +77,12 @@ class LocalOptions:
         )
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise OptionsError(message)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = FlagParser(
         prog="kubefan up",
         description="Starts an API server and its controllers on this machine, until Ctrl-C; "
         "with --replicas several behind a load balancer, with etcd and Redis.",
         epilog="All other flags go to each API server: see kubefan apiserver --help.",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "--data-dir",

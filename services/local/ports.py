@@ -6,7 +6,7 @@ import random
 import socket
 import time
 
-from services.local.options import OptionsError
+from shared.flags import OptionsError
 
 LOOPBACK = "127.0.0.1"
 # Below what the kernel gives to outgoing connections (32768 and up) and below node ports

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services.local.options import OptionsError
+from shared.flags import OptionsError
 
 _SYSTEM_DIRECTORIES = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 """Where Debian puts servers; not in everybody's PATH."""

@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.local.options import LocalOptions, OptionsError
+from services.local.options import LocalOptions
 from services.local.plan import Plan, single
 from services.local.readiness import wait_ready
 from services.local.replicated import replicated
 from services.local.supervisor import End, Supervisor
 from shared.certificates import write_private
+from shared.flags import OptionsError
 
 READY_TIMEOUT_S = 60.0
 MAX_OPEN_FILES = 65536

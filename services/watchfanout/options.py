@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import os
 import re
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import Self
 
-from shared.flags import OptionsError, duration, files, integer
+from shared.flags import (
+    FlagParser,
+    OptionsError,
+    add_etcd_flags,
+    addresses,
+    duration,
+    etcd_servers,
+    files,
+    flag,
+    integer,
+)
 
 URL_VARIABLE = "KUBEFAN_EVENT_LOG_URL"
 
 _FILES = (
-    "etcd_cafile", "etcd_certfile", "etcd_keyfile", "redis_password_file", "redis_cafile",
-    "tls_cert_file", "tls_private_key_file", "token_file", "peer_cafile",
+    "redis_password_file", "redis_cafile", "tls_cert_file", "tls_private_key_file",
+    "token_file", "peer_cafile",
 )  # fmt: skip
 
 
@@ -69,26 +78,15 @@ class WatchfanoutOptions:
         """
         known = _parser().parse_args([re.sub(r"^-v=", "--v=", word) for word in argv])
         mistakes: list[str] = []
-        servers = tuple(url for url in known.etcd_servers.split(",") if url)
-        for url in servers:
-            if not re.fullmatch(r"https?://[^/\s]+/?", url):
-                mistakes.append(f"--etcd-servers: {url!r} is not a URL like http://127.0.0.1:2379")
+        servers = etcd_servers(known, mistakes)
         if not servers:
             mistakes.append("--etcd-servers is needed: the etcd that is followed")
         if not re.match(r"(rediss?|unix)://", known.redis_url):
             mistakes.append("--redis-url: a URL like redis://127.0.0.1:6379 is needed")
         for name in ("tls_cert_file", "tls_private_key_file", "token_file"):
             if not getattr(known, name):
-                mistakes.append(f"--{name.replace('_', '-')} is needed")
-        if bool(known.etcd_certfile) != bool(known.etcd_keyfile):
-            mistakes.append("--etcd-certfile and --etcd-keyfile go together")
-        for name in ("bind_address", "advertise_address"):
-            value = getattr(known, name)
-            try:
-                if value:
-                    ipaddress.ip_address(value)
-            except ValueError:
-                mistakes.append(f"--{name.replace('_', '-')}: {value!r} is not an IP address")
+                mistakes.append(f"{flag(name)} is needed")
+        addresses(known, ("bind_address", "advertise_address"), mistakes)
         if known.bind_address in ("0.0.0.0", "::") and not known.advertise_address:
             # A standby would look for the leader on its own machine, and take it for dead.
             mistakes.append("--advertise-address is needed where --bind-address is no address")
@@ -130,24 +128,13 @@ class WatchfanoutOptions:
         )
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise OptionsError(message)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="kubefan watchfanout",
-        description="Reads etcd once and hands its changes to all replicas through Redis.",
-        allow_abbrev=False,
+    parser = FlagParser(
+        "kubefan watchfanout",
+        "Reads etcd once and hands its changes to all replicas through Redis.",
     )
     add = parser.add_argument
-    add("--etcd-servers", default="", metavar="URL,...")
-    add("--etcd-cafile", default="", metavar="FILE")
-    add("--etcd-certfile", default="", metavar="FILE")
-    add("--etcd-keyfile", default="", metavar="FILE")
-    add("--etcd-prefix", default="/registry", metavar="PREFIX")
-    add("--etcd-compaction-interval", default="5m", metavar="DURATION", help="0: never")
+    add_etcd_flags(add)
     add(
         "--redis-url",
         default=os.environ.get(URL_VARIABLE, ""),

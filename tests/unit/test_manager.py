@@ -8,7 +8,8 @@ import pytest
 
 from services.controllers.__main__ import main
 from services.controllers.manager import CONTROLLERS
-from services.controllers.options import ControllersOptions, OptionsError, is_enabled
+from services.controllers.options import ControllersOptions, is_enabled
+from shared.flags import OptionsError
 
 KNOWN = ("foo", "bar")
 

@@ -9,7 +9,6 @@ import pytest
 from services.apiserver.options import ApiServerOptions, OptionsError
 from services.apiserver.options.service_accounts import DEFAULT_ISSUER, ServiceAccountOptions
 from services.controllers.options import ControllersOptions
-from services.controllers.options import OptionsError as ControllersOptionsError
 from tests.unit.accountsworld import KEY
 from tests.unit.test_serviceaccount_keys import private_pem
 
@@ -86,5 +85,5 @@ def test_controllers_read_certificates_and_key(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("flag", ["--root-ca-file", "--service-account-private-key-file"])
 def test_a_file_that_controllers_miss_is_named(flag: str) -> None:
-    with pytest.raises(ControllersOptionsError, match=f"{flag}: /nowhere"):
+    with pytest.raises(OptionsError, match=f"{flag}: /nowhere"):
         ControllersOptions.from_argv(["--kubeconfig=k", f"{flag}=/nowhere"], known=())

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 from services.apiserver.admission.chain import KNOWN_PLUGINS
 from services.apiserver.admission.defaults import SUPPORTED_PLUGINS
@@ -38,7 +38,20 @@ from services.apiserver.options.oidc import OidcOptions
 from services.apiserver.options.service_accounts import ServiceAccountOptions
 from services.apiserver.options.token_webhook import TokenWebhookOptions
 from services.apiserver.unsupported_flags import REFUSED_FLAGS, WARNED_FLAGS
-from shared.flags import AddFlag, OptionsError, boolean, duration, files, flag, integer
+from shared.flags import (
+    AddFlag,
+    FlagParser,
+    OptionsError,
+    add_etcd_flags,
+    addresses,
+    boolean,
+    duration,
+    etcd_servers,
+    files,
+    flag,
+    integer,
+    pair,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,19 +155,12 @@ GROUPS: Mapping[str, FlagGroup] = {
 }
 """By the field of ApiServerOptions."""
 
-FILES = ("etcd_cafile", "etcd_certfile", "etcd_keyfile", "tls_cert_file", "tls_private_key_file")
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise OptionsError(message)
+FILES = ("tls_cert_file", "tls_private_key_file")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="kubefan apiserver",
-        description="One replica of the Kubernetes API. Flags as kube-apiserver's.",
-        allow_abbrev=False,
+    parser = FlagParser(
+        "kubefan apiserver", "One replica of the Kubernetes API. Flags as kube-apiserver's."
     )
     add = parser.add_argument
     add("--bind-address", default="127.0.0.1", metavar="IP")
@@ -164,12 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--data-dir", default=".kubefan", metavar="DIR", help="the embedded store, certificates")
     add("--storage-backend", default="", metavar="NAME", help="etcd3, or sqlite (embedded)")
     add("--storage-media-type", default="application/json", metavar="TYPE")
-    add("--etcd-servers", default="", metavar="URL,...", help="without: the embedded store")
-    add("--etcd-cafile", default="", metavar="FILE")
-    add("--etcd-certfile", default="", metavar="FILE")
-    add("--etcd-keyfile", default="", metavar="FILE")
-    add("--etcd-prefix", default="/registry", metavar="PREFIX")
-    add("--etcd-compaction-interval", default="5m", metavar="DURATION")
+    add_etcd_flags(add)
     add("--cert-dir", default="", metavar="DIR")
     add("--tls-cert-file", default="", metavar="FILE")
     add("--tls-private-key-file", default="", metavar="FILE")
@@ -229,30 +230,18 @@ def _judge_unknown(unknown: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _fields(known: argparse.Namespace, mistakes: list[str]) -> dict[str, object]:
-    etcd_servers = tuple(url for url in known.etcd_servers.split(",") if url)
-    for url in etcd_servers:
-        if not re.fullmatch(r"https?://[^/\s]+/?", url):
-            mistakes.append(f"--etcd-servers: {url!r} is not a URL like http://127.0.0.1:2379")
+    servers = etcd_servers(known, mistakes)
     if known.storage_backend not in ("", "etcd3", "sqlite"):
         mistakes.append(f"--storage-backend: {known.storage_backend!r} is not etcd3 or sqlite")
-    elif known.storage_backend == "etcd3" and not etcd_servers:
+    elif known.storage_backend == "etcd3" and not servers:
         mistakes.append("--storage-backend=etcd3 needs --etcd-servers")
-    elif known.storage_backend == "sqlite" and etcd_servers:
+    elif known.storage_backend == "sqlite" and servers:
         mistakes.append("--storage-backend=sqlite and --etcd-servers exclude each other")
     if known.storage_media_type != "application/json":
         mistakes.append("--storage-media-type: only application/json is supported yet")
-    if bool(known.etcd_certfile) != bool(known.etcd_keyfile):
-        mistakes.append("--etcd-certfile and --etcd-keyfile go together")
-    if bool(known.tls_cert_file) != bool(known.tls_private_key_file):
-        mistakes.append("--tls-cert-file and --tls-private-key-file go together")
+    pair(known, "tls_cert_file", "tls_private_key_file", mistakes)
     files(known, FILES, mistakes)
-    for address in ("bind_address", "advertise_address"):
-        value = getattr(known, address)
-        if value:
-            try:
-                ipaddress.ip_address(value)
-            except ValueError:
-                mistakes.append(f"--{address.replace('_', '-')}: {value!r} is not an IP address")
+    addresses(known, ("bind_address", "advertise_address"), mistakes)
     try:
         network = ipaddress.ip_network(known.service_cluster_ip_range.split(",")[0])
         if network.num_addresses < 8:
@@ -267,7 +256,7 @@ def _fields(known: argparse.Namespace, mistakes: list[str]) -> dict[str, object]
         "advertise_address": known.advertise_address,
         "advertise_port": integer(known, "advertise_port", 0, 65535, mistakes),
         "data_dir": Path(known.data_dir),
-        "etcd_servers": etcd_servers,
+        "etcd_servers": servers,
         "etcd_cafile": known.etcd_cafile,
         "etcd_certfile": known.etcd_certfile,
         "etcd_keyfile": known.etcd_keyfile,
