@@ -32,7 +32,8 @@ import aiohttp
 from loadtest.bench_watchcache import pod
 from shared import kubeconfig
 from shared.storage import Revision
-from shared.storage.etcd import EtcdStorage, TlsFiles
+from shared.storage.etcd import EtcdStorage
+from shared.tlsfiles import TlsFiles
 
 KUBEFAN = (sys.executable, "-P", "-m", "services")
 START_TIMEOUT_S = 60.0

@@ -35,6 +35,7 @@ from shared.objects import Extractor
 from shared.resources import ResourceTable
 from shared.storage import Storage
 from shared.storage.encryption import EncryptedStorage, StoredResources
+from shared.tlsfiles import TlsFiles
 from shared.watchcache import HistoryLimits, WatchCache
 
 
@@ -107,13 +108,11 @@ async def open_storage(
 
         return SqliteStorage.open(data_dir / "store.db", observe=observe)
     # Imported where it is used: gRPC costs an embedded server 20 MB.
-    from shared.storage.etcd import EtcdStorage, TlsFiles
+    from shared.storage.etcd import EtcdStorage
 
     tls = None
     if any(url.startswith("https://") for url in etcd_servers):
-        tls = TlsFiles(
-            *(Path(file) if file else None for file in (etcd_cafile, etcd_certfile, etcd_keyfile))
-        )
+        tls = TlsFiles.named(etcd_cafile, etcd_certfile, etcd_keyfile)
     return await EtcdStorage.open(etcd_servers, tls=tls, observe=observe)
 
 
@@ -126,12 +125,12 @@ def shared_event_log(options: EventLogOptions) -> EventLog | None:
     if not options.url:
         return None
     # Imported where it is used: an embedded server starts without.
-    from shared.eventlog.redis import RedisEventLog, RedisServer, RedisTls
+    from shared.eventlog.redis import RedisEventLog, RedisServer
 
     password = None
     if options.password_file:
         password = Path(options.password_file).read_text().strip()
-    tls = RedisTls(ca=Path(options.cafile)) if options.cafile else None
+    tls = TlsFiles.named(options.cafile) if options.cafile else None
     return RedisEventLog(RedisServer.from_url(options.url, password=password, tls=tls))
 
 

@@ -14,14 +14,15 @@ from services.watchfanout.leading import Leader
 from services.watchfanout.options import WatchfanoutOptions
 from services.watchfanout.standby import Candidate, Standby
 from services.watchfanout.state import State
-from shared.eventlog.redis import RedisEventLog, RedisEventLogOptions, RedisServer, RedisTls
+from shared.eventlog.redis import RedisEventLog, RedisEventLogOptions, RedisServer
 from shared.fanout import extractor_for
 from shared.fanout.client import SnapshotAccess
 from shared.resources import builtin_table
 from shared.storage import StorageError
 from shared.storage.compaction import Compaction
-from shared.storage.etcd import EtcdStorage, TlsFiles
+from shared.storage.etcd import EtcdStorage
 from shared.storage.etcd.election import Election, LeadershipLost
+from shared.tlsfiles import TlsFiles
 
 log = logging.getLogger("kubefan.watchfanout")
 
@@ -53,8 +54,7 @@ class Watchfanout:
         options = self._options
         tls = None
         if any(url.startswith("https://") for url in options.etcd_servers):
-            files = (options.etcd_cafile, options.etcd_certfile, options.etcd_keyfile)
-            tls = TlsFiles(*(Path(file) if file else None for file in files))
+            tls = TlsFiles.named(options.etcd_cafile, options.etcd_certfile, options.etcd_keyfile)
         event_log = open_event_log(options)
         storage = await EtcdStorage.open(options.etcd_servers, tls=tls)
         me = Candidate(options.identity, options.url)
@@ -172,7 +172,7 @@ def open_event_log(options: WatchfanoutOptions) -> RedisEventLog:
     password = None
     if options.redis_password_file:
         password = Path(options.redis_password_file).read_text().strip()
-    tls = RedisTls(ca=Path(options.redis_cafile)) if options.redis_cafile else None
+    tls = TlsFiles.named(options.redis_cafile) if options.redis_cafile else None
     server = RedisServer.from_url(options.redis_url, password=password, tls=tls)
     return RedisEventLog(
         server,

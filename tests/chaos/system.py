@@ -17,7 +17,8 @@ from typing import Any, Protocol
 
 from redis.asyncio import Redis
 
-from shared.storage.etcd import EtcdStorage, TlsFiles
+from shared.storage.etcd import EtcdStorage
+from shared.tlsfiles import TlsFiles
 from tests.chaos.client import Access, Connection, Disconnected
 from tests.chaos.relay import Relay
 from tests.chaos.sockets import owner

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.storage.etcd import TlsFiles
+from shared.tlsfiles import TlsFiles
 
 START_S = 20.0
 

@@ -30,10 +30,10 @@ from shared.eventlog.redis import (
     RedisEventLog,
     RedisEventLogOptions,
     RedisServer,
-    RedisTls,
 )
 from shared.eventlog.redis.connection import Link
 from shared.storage import Revision
+from shared.tlsfiles import TlsFiles
 from tests.contract.etcd_server import free_ports
 from tests.contract.eventlog import PATIENCE_S, EventLogContract, entry, take
 from tests.contract.redis_server import RedisProcess, start_redis
@@ -604,9 +604,9 @@ def test_a_url_that_is_none_is_refused_without_quoting_it(url: str) -> None:
 
 def test_tls_files_that_can_not_be_read_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(EventLogError, match="TLS files"):
-        RedisServer.from_url("rediss://h", tls=RedisTls(ca=tmp_path / "missing"))
+        RedisServer.from_url("rediss://h", tls=TlsFiles(ca=tmp_path / "missing"))
     with pytest.raises(EventLogError, match="rediss://"):
-        RedisServer.from_url("redis://h", tls=RedisTls())
+        RedisServer.from_url("redis://h", tls=TlsFiles())
 
 
 @pytest.fixture
@@ -670,7 +670,7 @@ def test_a_client_certificate_opens_a_tls_endpoint(tmp_path: Path) -> None:
     )
     redis = start_redis(tmp_path / "redis", *arguments, port=0)
     url = f"rediss://:s3cret@127.0.0.1:{port}"
-    tls = RedisTls(files.ca, files.cert, files.key)
+    tls = TlsFiles(files.ca, files.cert, files.key)
 
     async def test(log: RedisEventLog) -> None:
         await log.append(entry(0, 5, size=100_000))
@@ -682,7 +682,7 @@ def test_a_client_certificate_opens_a_tls_endpoint(tmp_path: Path) -> None:
 
     try:
         run(RedisServer.from_url(url, tls=tls), test)
-        run(RedisServer.from_url(url, tls=RedisTls(ca=files.ca)), refused)
+        run(RedisServer.from_url(url, tls=TlsFiles(ca=files.ca)), refused)
         run(RedisServer.from_url(url), refused)
         run(RedisServer.from_url(url.replace("rediss", "redis")), refused)
     finally:
@@ -728,7 +728,7 @@ def test_the_event_loop_that_servers_run_on_will_do_with_and_without_tls(tmp_pat
     )
     redis = start_redis(tmp_path / "redis", *arguments, port=port)
     servers = [
-        RedisServer.from_url(f"rediss://127.0.0.1:{tls_port}", tls=RedisTls(ca=files.ca)),
+        RedisServer.from_url(f"rediss://127.0.0.1:{tls_port}", tls=TlsFiles(ca=files.ca)),
         RedisServer.from_url(f"redis://127.0.0.1:{port}"),
         RedisServer.from_url(f"unix://{tmp_path / 'socket'}"),
     ]

@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from shared.storage import KeyExists, Revision, StorageError, StorageUnavailable
-from shared.storage.etcd import EtcdStorage, TlsFiles, leases, store
+from shared.storage.etcd import EtcdStorage, leases, store
 from shared.storage.etcd.store import progress_is_safe
+from shared.tlsfiles import TlsFiles
 from tests.contract.etcd_server import EtcdProcess, free_ports, start_etcd
 from tests.contract.storage import Run, StorageContract, Story, collect, watching
 from tests.contract.storage_survival import assert_survived, load_until_killed

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from shared.storage import KeyValue
-from shared.storage.etcd import EtcdStorage, TlsFiles
+from shared.storage.etcd import EtcdStorage
+from shared.tlsfiles import TlsFiles
 from tests.e2e import system
 from tests.e2e.kubectl import Kubectl
 from tests.e2e.manifests import Manifest

@@ -5,17 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import orjson
-
 from services.apiserver.authorization import Decision, RbacAuthorizer, RoleIndex
-from services.apiserver.authorization.followed import Source
 from services.apiserver.authorization.roleindex import GROUP
 from services.apiserver.requestinfo import RequestInfo, UserInfo
-from shared.eventlog import Entry, Event
-from shared.fanout import Snapshot
-from shared.objects import Selection, to_body
-from shared.storage import Revision
-from shared.watchcache import HistoryLimits, WatchCache
+from shared.watchcache import HistoryLimits
+from tests.unit.cache_world import CacheWorld
 
 KINDS = {
     "Role": "roles",
@@ -85,58 +79,22 @@ def asks(
     )
 
 
-class RbacWorld:
-    """The cache, to be changed by `put` and `drop`, and the authorizer over it."""
+class RbacWorld(CacheWorld):
+    """The cache, and the authorizer over it."""
 
     def __init__(self, *objects: dict[str, Any], limits: HistoryLimits | None = None) -> None:
-        self._cache = WatchCache(history_limits=limits or HistoryLimits())
-        self._revision = 10
-        sources = {}
-        for kind, resource in KINDS.items():
-            head = orjson.dumps({"kind": kind, "apiVersion": f"{GROUP}/v1"})[:-1] + b","
-            sources[resource] = Source(
-                self._cache.resource(_prefix(kind)),
-                lambda body, head=head: orjson.loads(head + body),  # type: ignore[misc]
-            )
-        asyncio.run(self._cache.load(Snapshot(Revision(self._revision), ())))
+        super().__init__(KINDS, api_version=f"{GROUP}/v1", limits=limits)
         self.index = RoleIndex(
-            roles=sources["roles"],
-            cluster_roles=sources["clusterroles"],
-            role_bindings=sources["rolebindings"],
-            cluster_role_bindings=sources["clusterrolebindings"],
+            roles=self.sources["roles"],
+            cluster_roles=self.sources["clusterroles"],
+            role_bindings=self.sources["rolebindings"],
+            cluster_role_bindings=self.sources["clusterrolebindings"],
         )
         self.rbac = RbacAuthorizer(self.index)
         self.put(*objects)
-
-    def put(self, *objects: dict[str, Any]) -> None:
-        for obj in objects:
-            known = self._cache.resource(_prefix(obj["kind"])).get(_key(obj)) is not None
-            self._tell("MODIFIED" if known else "ADDED", obj)
-
-    def drop(self, *objects: dict[str, Any]) -> None:
-        for obj in objects:
-            self._tell("DELETED", obj)
 
     def decision(self, user: UserInfo, info: RequestInfo) -> Decision:
         return asyncio.run(self.rbac.authorize(user, info))
 
     def may(self, user: UserInfo, info: RequestInfo) -> bool:
         return self.decision(user, info).allowed
-
-    def _tell(self, kind: Any, obj: dict[str, Any]) -> None:
-        before, self._revision = self._revision, self._revision + 1
-        revision = Revision(self._revision)
-        stored = {"kind": obj["kind"], "apiVersion": f"{GROUP}/v1", **obj}
-        prefix, body = to_body(orjson.dumps(stored), revision)
-        event = Event(kind, _key(obj), revision, prefix, body, Selection({}))
-        self._cache.apply(Entry(Revision(before), revision, (event,)))
-
-
-def _prefix(kind: str) -> bytes:
-    return f"/registry/{KINDS[kind]}/".encode()
-
-
-def _key(obj: dict[str, Any]) -> bytes:
-    meta = obj["metadata"]
-    namespace = f"{meta['namespace']}/" if "namespace" in meta else ""
-    return _prefix(obj["kind"]) + f"{namespace}{meta['name']}".encode()

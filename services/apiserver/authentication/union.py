@@ -7,7 +7,7 @@ Source: kube-apiserver v1.36.2, apiserver/pkg/authentication/{request,token}/uni
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import replace
 
 from services.apiserver.authentication.authenticator import (
@@ -29,19 +29,9 @@ class TokenUnion:
     async def authenticate_token(
         self, token: str, audiences: tuple[str, ...]
     ) -> Authenticated | None:
-        errors: list[Unauthorized] = []
-        for one in self._authenticators:
-            try:
-                found = await one.authenticate_token(token, audiences)
-            except Unauthorized as error:
-                errors.append(error)
-                continue
-            if found is not None:
-                user = grouped(found.user)
-                return found if user is found.user else replace(found, user=user)
-        if errors:
-            raise aggregate(errors)
-        return None
+        return await _first(
+            one.authenticate_token(token, audiences) for one in self._authenticators
+        )
 
 
 class RequestUnion:
@@ -51,19 +41,24 @@ class RequestUnion:
         self._authenticators = tuple(authenticators)
 
     async def authenticate(self, request: Request) -> Authenticated | None:
-        errors: list[Unauthorized] = []
-        for one in self._authenticators:
-            try:
-                found = await one.authenticate(request)
-            except Unauthorized as error:
-                errors.append(error)
-                continue
-            if found is not None:
-                user = grouped(found.user)
-                return found if user is found.user else replace(found, user=user)
-        if errors:
-            raise aggregate(errors)
-        return None
+        return await _first(one.authenticate(request) for one in self._authenticators)
+
+
+async def _first(answers: Iterable[Awaitable[Authenticated | None]]) -> Authenticated | None:
+    """Ask one after the other, each only when those before it knew nobody."""
+    errors: list[Unauthorized] = []
+    for answer in answers:
+        try:
+            found = await answer
+        except Unauthorized as error:
+            errors.append(error)
+            continue
+        if found is not None:
+            user = grouped(found.user)
+            return found if user is found.user else replace(found, user=user)
+    if errors:
+        raise aggregate(errors)
+    return None
 
 
 class AudienceAgnostic:

@@ -16,26 +16,13 @@ MAX_DEPTH = 120
 """Levels of nesting; cel-go allows 250, but each takes Python several frames."""
 
 RESERVED = frozenset(
-    [
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ]
+    """
+    as break const continue else for function if import let loop namespace package return var void
+    while
+    """.split()
 )
+"""What no identifier may be called, beside the KEYWORDS."""
+KEYWORDS = frozenset(["true", "false", "null", "in"])
 
 
 class ParseError(Exception):

@@ -27,37 +27,13 @@ from services.apiserver.cel import (
     compile_expression,
 )
 from services.apiserver.cel.standard import to_duration, to_timestamp
+from services.apiserver.cel.syntax import KEYWORDS, RESERVED
 from services.apiserver.customresources.correlation import ABSENT, Correlation
 from services.apiserver.customresources.structural import Structural
 from services.apiserver.errors import Cause
 from services.apiserver.validation.field import child, index, key
 
 SELF, OLD_SELF = "self", "oldSelf"
-_KEYWORDS = frozenset(
-    {
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    }
-)
 _ESCAPES = {"__": "__underscores__", ".": "__dot__", "-": "__dash__", "/": "__slash__"}
 _ESCAPED = re.compile(r"__|[.\-/]")
 _FIELD_PATH = re.compile(r"\.([^.\[\]']+)|\['((?:[^'\\]|\\.)+)'\]")
@@ -243,7 +219,7 @@ def with_field_path(path: str, field_path: str) -> str:
 
 def escaped(name: str) -> str:
     """Return the name by which expressions know a field."""
-    if name in _KEYWORDS:
+    if name in RESERVED or name in KEYWORDS:
         return f"__{name}__"
     return _ESCAPED.sub(lambda match: _ESCAPES[match[0]], name)
 

@@ -6,7 +6,7 @@
 Only who opens a RedisEventLog imports this package, and with it hiredis and redis-py.
 """
 
-from shared.eventlog.redis.connection import AccessDenied, RedisServer, RedisTls
+from shared.eventlog.redis.connection import AccessDenied, RedisServer
 from shared.eventlog.redis.log import RedisEventLog, RedisEventLogOptions
 
-__all__ = ["AccessDenied", "RedisEventLog", "RedisEventLogOptions", "RedisServer", "RedisTls"]
+__all__ = ["AccessDenied", "RedisEventLog", "RedisEventLogOptions", "RedisServer"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -14,6 +13,7 @@ from redis.asyncio.connection import SSLConnection, parse_url
 
 from shared.eventlog.errors import EventLogError, EventLogUnavailable
 from shared.eventlog.redis.wire import Broken, Command, Wire
+from shared.tlsfiles import TlsFiles
 
 _TEMPORARY = (
     "BUSY ",  # a script runs
@@ -51,24 +51,6 @@ class Refused(EventLogError):
     """Redis answered with an error that has no other name here."""
 
 
-@dataclass(frozen=True, slots=True)
-class RedisTls:
-    """PEM files. Without `ca` the system's authorities are trusted, with it only that one."""
-
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
-
-    def context(self) -> ssl.SSLContext:
-        try:
-            context = ssl.create_default_context(cafile=self.ca)
-            if self.cert is not None:
-                context.load_cert_chain(self.cert, self.key)
-        except OSError as error:
-            raise EventLogError(f"can't read the TLS files for Redis: {error}") from error
-        return context
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisServer:
     """One Redis and who we are to it; its repr can be logged."""
@@ -89,7 +71,7 @@ class RedisServer:
         *,
         username: str | None = None,
         password: str | None = None,
-        tls: RedisTls | None = None,
+        tls: TlsFiles | None = None,
     ) -> Self:
         """Parse `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, `rediss://` for TLS.
 
@@ -118,7 +100,7 @@ class RedisServer:
             database=found.pop("db", 0),
             username=username or found.pop("username", None),
             password=password or found.pop("password", None),
-            tls=(tls or RedisTls()).context() if secure else None,
+            tls=_context(tls or TlsFiles()) if secure else None,
         )
 
     def __str__(self) -> str:
@@ -148,6 +130,13 @@ class RedisServer:
             wire.close()
             raise
         return wire
+
+
+def _context(files: TlsFiles) -> ssl.SSLContext:
+    try:
+        return files.context()
+    except OSError as error:
+        raise EventLogError(f"can't read the TLS files for Redis: {error}") from error
 
 
 class Link:

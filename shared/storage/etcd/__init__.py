@@ -6,7 +6,6 @@ Only who opens an EtcdStorage imports this package: aetcd brings in gRPC's own l
 costs about 14 MB and is not called.
 """
 
-from shared.storage.etcd.connection import TlsFiles
 from shared.storage.etcd.store import EtcdStorage
 
-__all__ = ["EtcdStorage", "TlsFiles"]
+__all__ = ["EtcdStorage"]

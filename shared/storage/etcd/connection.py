@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from aetcd import rpc
 
 from shared.storage.errors import StorageError, StorageUnavailable
 from shared.storage.etcd.grpcclient import Channel, RpcError, StatusCode
+from shared.tlsfiles import TlsFiles
 
 _TRANSIENT = frozenset(
     {
@@ -39,25 +38,6 @@ class LeaseNotFound(StorageError):
     """The lease that a write named has ended; the write did not happen."""
 
 
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """PEM files, as etcd's own clients take them. Without `ca` the system's are trusted."""
-
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
-
-    def context(self) -> ssl.SSLContext:
-        try:
-            context = ssl.create_default_context(cafile=self.ca)
-            if self.cert is not None:
-                context.load_cert_chain(self.cert, self.key)
-        except OSError as error:
-            raise StorageError(f"can't read the TLS files for etcd: {error}") from error
-        context.set_alpn_protocols(["h2"])
-        return context
-
-
 class Server:
     """One endpoint with its channel and stubs."""
 
@@ -68,7 +48,7 @@ class Server:
         self.endpoint = endpoint
         context = None
         if scheme == "https" or (not separator and tls is not None):
-            context = (tls or TlsFiles()).context()
+            context = _context(tls or TlsFiles())
         try:
             self.channel = Channel(address, context)
         except ValueError as error:
@@ -77,6 +57,15 @@ class Server:
         self.lease = rpc.LeaseStub(self.channel)
         self.watch = rpc.WatchStub(self.channel)
         self.maintenance = rpc.MaintenanceStub(self.channel)
+
+
+def _context(files: TlsFiles) -> ssl.SSLContext:
+    try:
+        context = files.context()
+    except OSError as error:
+        raise StorageError(f"can't read the TLS files for etcd: {error}") from error
+    context.set_alpn_protocols(["h2"])
+    return context
 
 
 class Connection:

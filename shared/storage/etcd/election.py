@@ -19,10 +19,10 @@ from shared.storage.etcd.connection import (
     Connection,
     LeaseNotFound,
     Server,
-    TlsFiles,
     translate,
 )
 from shared.storage.etcd.grpcclient import RpcError
+from shared.tlsfiles import TlsFiles
 
 
 class LeadershipLost(Exception):

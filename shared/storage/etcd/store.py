@@ -24,12 +24,12 @@ from shared.storage.etcd.connection import (
     LeaseNotFound,
     RevisionCompacted,
     RevisionInFuture,
-    TlsFiles,
 )
 from shared.storage.etcd.leases import Leases
 from shared.storage.etcd.watch import WatchStream
 from shared.storage.keyrange import prefix_end
 from shared.storage.protocol import ChangeBatch, KeyValue, Page, Revision
+from shared.tlsfiles import TlsFiles
 
 log = logging.getLogger(__name__)
 

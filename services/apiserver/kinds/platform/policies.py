@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from services.apiserver.cel.syntax import RESERVED
+from services.apiserver.cel.syntax import KEYWORDS, RESERVED
 from services.apiserver.errors import Cause
 from services.apiserver.kinds.platform.admissionrules import (
     FAILURE_POLICIES,
@@ -60,7 +60,7 @@ PATCH_TYPES = ("ApplyConfiguration", "JSONPatch")
 MAX_AUDIT_ANNOTATIONS = 20
 MAX_AUDIT_EXPRESSION_BYTES = 5 * 1024
 _CEL_IDENTIFIER = re.compile("[_a-zA-Z][_a-zA-Z0-9]*")
-_CEL_RESERVED = {"true", "false", "null", "in", *RESERVED}
+_CEL_RESERVED = KEYWORDS | RESERVED
 
 
 class _PolicyStrategy(Strategy):
