@@ -1,5 +1,5 @@
 """The API server: stateless, many beside each other.
 
-Read `pipeline.py` for what every request passes, `handlers/` for the write and the read
-flow, `server.py` for how the parts are put together.
+The flows: `write/`, `events/`, `read/`. What every request passes before: `pipeline.py`. How the
+parts are put together: `server.py`.
 """

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import uvloop
 
-from services.apiserver import memory
 from services.apiserver.options import ApiServerOptions, OptionsError
 from services.apiserver.server import ApiServer
+from services.apiserver.startup import memory
 from shared.eventlog import EventLogError
 from shared.logs import start_logging
 from shared.objects.wire import ProtobufValue

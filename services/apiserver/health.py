@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from services.apiserver.request import Response
+from services.apiserver.http.request import Response
 from shared.storage import Storage, StorageError
 
 STORAGE_TIMEOUT_S = 2.0

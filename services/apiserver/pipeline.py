@@ -33,11 +33,8 @@ from services.apiserver.errors import (
     Unauthorized,
     to_status,
 )
-from services.apiserver.handlers.representation import warning_headers
-from services.apiserver.metrics import Metrics, RequestKey, now_s
-from services.apiserver.negotiation import negotiate_error
-from services.apiserver.registry.interpret import interpret
-from services.apiserver.request import (
+from services.apiserver.http.negotiation import negotiate_error
+from services.apiserver.http.request import (
     AnyResponse,
     ClientDisconnected,
     Header,
@@ -48,6 +45,9 @@ from services.apiserver.request import (
     Scope,
     Send,
 )
+from services.apiserver.metrics import Metrics, RequestKey, now_s
+from services.apiserver.read.representation import warning_headers
+from services.apiserver.registry.interpret import interpret
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.stages.authorization import authorize
 from services.apiserver.stages.flowcontrol import Admission, FlowControl

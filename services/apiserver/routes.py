@@ -11,11 +11,11 @@ from services.apiserver.discovery import Discovery
 from services.apiserver.errors import ApiError
 from services.apiserver.flowcontrol import PriorityLevels, dump
 from services.apiserver.handlers.dispatch import TEXT_404
-from services.apiserver.handlers.get import is_pretty
 from services.apiserver.health import HealthChecks
+from services.apiserver.http.request import AnyResponse, Receive, Request, Response, Scope, Send
 from services.apiserver.metrics import Metrics
 from services.apiserver.openapi import OpenApi
-from services.apiserver.request import AnyResponse, Receive, Request, Response, Scope, Send
+from services.apiserver.read.get import is_pretty
 from services.apiserver.serviceaccounts.discovery import (
     CONFIGURATION_PATH,
     KEYS_PATH,

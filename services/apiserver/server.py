@@ -1,9 +1,9 @@
 """The server: puts the parts together, starts them in order, owns their tasks, ends them.
 
-state        storage, event flow, watch cache, registry        state.py
-access       who asks and what they may                        access.py
-application  handlers and stages, one pipeline                 application.py
-serving      addresses and certificates; HTTPS                 serving.py, httpserver.py
+state        storage, event flow, watch cache, registry
+access       who asks and what they may
+application  handlers and stages, one pipeline
+serving      addresses and certificates; HTTPS is http/server.py
 """
 
 from __future__ import annotations
@@ -14,24 +14,25 @@ import socket
 from collections.abc import Coroutine
 from typing import Any
 
-from services.apiserver import access, bootstrap, memory
-from services.apiserver.application import Parts, application
 from services.apiserver.audit.auditor import Auditor, open_auditor
 from services.apiserver.authentication.authorities import Authorities
-from services.apiserver.authenticationtrust import ClusterAuthenticationTrust
+from services.apiserver.controlplane import bootstrap
+from services.apiserver.controlplane.authenticationtrust import ClusterAuthenticationTrust
+from services.apiserver.controlplane.identitylease import IdentityLease
+from services.apiserver.controlplane.kubernetesendpoints import kubernetes_endpoints
 from services.apiserver.customresources.registrar import Registrar
 from services.apiserver.flowcontrol import FlowConfiguration
-from services.apiserver.httpserver import HttpServer, bind
-from services.apiserver.identitylease import IdentityLease
+from services.apiserver.http.server import HttpServer, bind
 from services.apiserver.kinds.service_repair import AllocationRepair
-from services.apiserver.kubernetesendpoints import kubernetes_endpoints
 from services.apiserver.metrics import Metrics
 from services.apiserver.openapi import OpenApi
 from services.apiserver.options import ApiServerOptions
 from services.apiserver.serviceaccounts.accounts import service_accounts
-from services.apiserver.serving import Serving
 from services.apiserver.stages.flowcontrol import PriorityAndFairness, flow_control_of
-from services.apiserver.state import State, open_storage, shared_event_log, state_of
+from services.apiserver.startup import access, memory
+from services.apiserver.startup.application import Parts, application
+from services.apiserver.startup.serving import Serving
+from services.apiserver.startup.state import State, open_storage, shared_event_log, state_of
 from services.apiserver.webhooks import Address, WebhookClient
 from shared.eventlog import EventLog
 from shared.resources import builtin_table

@@ -12,7 +12,7 @@ from services.apiserver.audit.backend import Batching, BufferedBackend, Delivery
 from services.apiserver.audit.event import RequestAudit
 from services.apiserver.audit.metrics import AuditMetrics
 from services.apiserver.audit.policy import read_policy
-from services.apiserver.request import Message, Request
+from services.apiserver.http.request import Message, Request
 from services.apiserver.requestinfo import UserInfo
 from services.apiserver.stages.resolve import request_info
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.apiserver.request import Message, Request
+from services.apiserver.http.request import Message, Request
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 
 EVERYTHING: dict[str, Any] = {

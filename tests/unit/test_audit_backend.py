@@ -8,7 +8,7 @@ import pytest
 
 from services.apiserver.audit.backend import Batching, Mode, Throttle
 from services.apiserver.errors import InternalError
-from services.apiserver.request import Request, Response
+from services.apiserver.http.request import Request, Response
 from tests.unit.audit_world import Collected, World
 
 ONLY_RECEIVED = """

@@ -15,7 +15,7 @@ from services.apiserver.audit.origin import source_addresses
 from services.apiserver.audit.timestamps import go_duration, micro_time, rfc3339_nano
 from services.apiserver.codec import protobuf
 from services.apiserver.errors import NotFound, to_status
-from services.apiserver.request import Request, Response, StreamingResponse
+from services.apiserver.http.request import Request, Response, StreamingResponse
 from services.apiserver.requestinfo import UserInfo
 from shared.storage import StorageUnavailable
 from tests.unit.audit_world import World, request_of

@@ -7,9 +7,7 @@ from typing import Any
 
 from services.apiserver.authorization import AlwaysAllow
 from services.apiserver.errors import NotFound, Unauthorized
-from services.apiserver.metrics import Metrics
-from services.apiserver.pipeline import Pipeline
-from services.apiserver.request import (
+from services.apiserver.http.request import (
     AnyResponse,
     ClientDisconnected,
     Message,
@@ -19,6 +17,8 @@ from services.apiserver.request import (
     Scope,
     Send,
 )
+from services.apiserver.metrics import Metrics
+from services.apiserver.pipeline import Pipeline
 from services.apiserver.requestinfo import UserInfo
 from services.apiserver.stages.flowcontrol import InFlight
 from tests.unit.audit_world import ALICE, World

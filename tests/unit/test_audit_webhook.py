@@ -16,8 +16,8 @@ from services.apiserver.audit.auditor import open_auditor
 from services.apiserver.audit.backend import Batching, BufferedBackend, DeliveryError
 from services.apiserver.audit.metrics import AuditMetrics
 from services.apiserver.audit.webhook import WebhookDestination
+from services.apiserver.http.request import Request, Response
 from services.apiserver.options.audit import AuditBatchOptions, AuditOptions
-from services.apiserver.request import Request, Response
 from shared.flags import OptionsError
 from shared.kubeconfig import ClusterAccess
 from tests.e2e.system import free_port

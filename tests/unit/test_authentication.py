@@ -22,7 +22,7 @@ from services.apiserver.authentication.tokenfile import (
 from services.apiserver.authentication.union import AudienceAgnostic, RequestUnion, TokenUnion
 from services.apiserver.authentication.users import ANONYMOUS, grouped
 from services.apiserver.errors import Unauthorized
-from services.apiserver.request import Message, Request
+from services.apiserver.http.request import Message, Request
 from services.apiserver.requestinfo import UserInfo
 from services.apiserver.stages.authentication import AuthenticationStage
 

@@ -6,7 +6,7 @@ import datetime
 
 import pytest
 
-from services.apiserver.authenticationtrust import certificates, joined
+from services.apiserver.controlplane.authenticationtrust import certificates, joined
 from tests.certificates import Issued, authority
 
 MINUTE = datetime.timedelta(minutes=1)

@@ -23,7 +23,7 @@ from services.apiserver.authentication.requestheader import (
     user_of,
 )
 from services.apiserver.errors import Unauthorized
-from services.apiserver.request import Message, Request
+from services.apiserver.http.request import Message, Request
 from services.apiserver.requestinfo import UserInfo
 from tests.certificates import CLIENT, SERVER, Issued, authority, client
 

@@ -9,11 +9,11 @@ import pytest
 
 from services.apiserver.authentication import Authenticated
 from services.apiserver.authentication.peer import PEER, Peer
-from services.apiserver.authenticators import Authentication, authentication
 from services.apiserver.errors import Unauthorized
+from services.apiserver.http.request import Message, Request
 from services.apiserver.options import ApiServerOptions, OptionsError
-from services.apiserver.request import Message, Request
 from services.apiserver.requestinfo import UserInfo
+from services.apiserver.startup.authenticators import Authentication, authentication
 from tests.certificates import Issued, authority, client
 from tests.unit.test_authentication_bootstraptoken import DATA, ID, SECRET, Secrets, secret
 

@@ -18,13 +18,13 @@ from services.apiserver.authorization import (
     all_user_rules,
     decide,
 )
-from services.apiserver.authorizers import authorization
 from services.apiserver.errors import InternalError, NotAuthorized
 from services.apiserver.handlers.reviews import attributes_of, evaluation_error
 from services.apiserver.options import ApiServerOptions, OptionsError
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.stages.authorization import authorize
 from services.apiserver.stages.resolve import request_info
+from services.apiserver.startup.authorizers import authorization
 from tests.unit.rbac_world import ALICE, asks
 
 GET = asks("get", "configmaps", name="c")
@@ -128,8 +128,8 @@ def test_a_mode_is_an_authorizer(
     flags = [f"--authorization-mode={mode}"]
     flags += [f"--authorization-webhook-config-file={tmp_path}/k"] if "Webhook" in mode else []
     flags += [f"--authorization-policy-file={tmp_path}/p"] if "ABAC" in mode else []
-    monkeypatch.setattr("services.apiserver.authorizers.role_index", lambda registry: None)
-    monkeypatch.setattr("services.apiserver.authorizers.node_graph", lambda registry: None)
+    monkeypatch.setattr("services.apiserver.startup.authorizers.role_index", lambda registry: None)
+    monkeypatch.setattr("services.apiserver.startup.authorizers.node_graph", lambda registry: None)
     found = authorization(options(*flags), NoRegistry())  # type: ignore[arg-type]
     assert type(found.authorizers[0]) is MastersMay
     assert [type(one).__name__ for one in found.authorizers[1:]] == expected
@@ -184,7 +184,7 @@ def test_a_file_that_can_not_be_used_is_told_by_its_flag(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "f").write_text(content)
-    monkeypatch.setattr("services.apiserver.authorizers.role_index", lambda registry: None)
+    monkeypatch.setattr("services.apiserver.startup.authorizers.role_index", lambda registry: None)
     named = [one.replace("FILE", f"{tmp_path}/f") for one in flags]
     with pytest.raises(OptionsError, match=told):
         authorization(options(*named), NoRegistry())  # type: ignore[arg-type]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from services.apiserver.audit import eventtext
+from services.apiserver.http.request import Request, parse_query
 from services.apiserver.kinds import cronschedule
 from services.apiserver.kinds.podspec import defaults, resources
-from services.apiserver.request import Request, parse_query
 from services.apiserver.requestinfo import RequestInfo
 from services.apiserver.validation import names
 

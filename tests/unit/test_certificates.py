@@ -13,7 +13,7 @@ import yaml
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from services.apiserver.certificates import ServingFiles, admin_token, serving_files
+from services.apiserver.startup.certificates import ServingFiles, admin_token, serving_files
 from shared import certificates, kubeconfig
 from shared.certificates import KeyPair, Subject, write_private
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.apiserver.errors import BadRequest
-from services.apiserver.handlers.continuetoken import ContinueToken, decode, encode
+from services.apiserver.read.continuetoken import ContinueToken, decode, encode
 
 PREFIX = b"/registry/pods/ns/"
 

@@ -13,9 +13,9 @@ import orjson
 import pytest
 from aiohttp import web
 
-from services.apiserver.certificates import serving_files
 from services.apiserver.customresources.conversion import WebhookConverter
 from services.apiserver.errors import ApiError
+from services.apiserver.startup.certificates import serving_files
 from services.apiserver.webhooks import (
     Address,
     ClientConfig,

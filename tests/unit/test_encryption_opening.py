@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from services.apiserver.errors import InternalError, to_status
-from services.apiserver.eventflow import OwnEventFlow
+from services.apiserver.events.flow import OwnEventFlow
 from services.apiserver.registry.interpret import interpret
 from shared.eventlog.packing import pack_entry
 from shared.eventlog.protocol import Entry, Event, Previous, UnreadableEvent

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from services.apiserver.controlplane.identitylease import is_expired
 from services.apiserver.flowcontrol import WorkEstimator
-from services.apiserver.identitylease import is_expired
 from services.apiserver.options import ApiServerOptions, OptionsError
 from services.apiserver.registry.served import Registry
 from services.apiserver.stages.flowcontrol import InFlight, PriorityAndFairness, flow_control_of

@@ -12,8 +12,8 @@ from services.apiserver.flowcontrol import PriorityLevels, WorkEstimator
 from services.apiserver.flowcontrol.config import level_config, schema_config
 from services.apiserver.flowcontrol.dump import dump
 from services.apiserver.flowcontrol.metrics import families
-from services.apiserver.http import WRITER
-from services.apiserver.request import ClientDisconnected, Request
+from services.apiserver.http.protocol import WRITER
+from services.apiserver.http.request import ClientDisconnected, Request
 from services.apiserver.requestinfo import UserInfo
 from services.apiserver.stages.flowcontrol import Admission, PriorityAndFairness
 from tests import fakeclock

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import uvicorn
 
-from services.apiserver import http
-from services.apiserver.http import WRITER, ApiProtocol, ConnectionsState
-from services.apiserver.request import Receive, Scope, Send
+from services.apiserver.http import protocol as http
+from services.apiserver.http.protocol import WRITER, ApiProtocol, ConnectionsState
+from services.apiserver.http.request import Receive, Scope, Send
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 TIMEOUT_S = 5.0

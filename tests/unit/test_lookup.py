@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.apiserver.codec import codec_for
-from services.apiserver.lookup import CacheLookup
+from services.apiserver.registry.lookup import CacheLookup
 from services.apiserver.registry.served import Registry, Served
 from tests.unit.storeworld import StoreWorld, run, setting
 

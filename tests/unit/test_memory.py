@@ -6,7 +6,7 @@ import ctypes
 
 import pytest
 
-from services.apiserver import memory
+from services.apiserver.startup import memory
 
 
 def test_glibc_is_told_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.apiserver.errors import BadRequest, NotAcceptable, UnsupportedMediaType
-from services.apiserver.negotiation import (
+from services.apiserver.http.negotiation import (
     GZIP_THRESHOLD_BYTES,
     LONGEST_HEADER,
     Convert,

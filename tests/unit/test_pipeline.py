@@ -12,9 +12,7 @@ import pytest
 
 from services.apiserver.authorization import Decision
 from services.apiserver.errors import Conflict, Unauthorized
-from services.apiserver.metrics import Metrics
-from services.apiserver.pipeline import Pipeline
-from services.apiserver.request import (
+from services.apiserver.http.request import (
     AnyResponse,
     ClientDisconnected,
     Message,
@@ -25,6 +23,8 @@ from services.apiserver.request import (
     Send,
     StreamingResponse,
 )
+from services.apiserver.metrics import Metrics
+from services.apiserver.pipeline import Pipeline
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.stages.flowcontrol import InFlight
 from shared.storage import FutureRevision, Revision, StorageUnavailable

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from services.apiserver.handlers.representation import (
+from services.apiserver.http.negotiation import MediaType
+from services.apiserver.read.representation import (
     ListMeta,
     response,
     warning_header,
     warning_headers,
 )
-from services.apiserver.negotiation import MediaType
 
 
 @pytest.mark.parametrize(

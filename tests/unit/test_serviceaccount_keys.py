@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from services.apiserver.errors import MethodNotSupported, NotAcceptable
-from services.apiserver.request import Request
+from services.apiserver.http.request import Request
 from services.apiserver.serviceaccounts.discovery import (
     CONFIGURATION_PATH,
     KEYS_PATH,

@@ -12,9 +12,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from services.apiserver import eventflow, past
-from services.apiserver.eventflow import MeasuredLog, SharedEventFlow
-from services.apiserver.snapshots import Snapshots
+from services.apiserver.events import flow as eventflow
+from services.apiserver.events import past
+from services.apiserver.events.flow import MeasuredLog, SharedEventFlow
+from services.apiserver.events.snapshots import Snapshots
 from shared.eventlog import EventLogUnavailable, MemoryEventLog, Trimmed
 from shared.eventlog.protocol import Bounds, Entry
 from shared.fanout import Follower, extractor_for

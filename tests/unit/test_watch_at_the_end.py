@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from services.apiserver.codec import codec_for
-from services.apiserver.handlers.watch import WatchLimits, watch
-from services.apiserver.http import WRITER
+from services.apiserver.http.protocol import WRITER
+from services.apiserver.http.request import Message, Request, StreamResponse
+from services.apiserver.read.watch import WatchLimits, watch
 from services.apiserver.registry.served import Served
-from services.apiserver.request import Message, Request, StreamResponse
 from services.apiserver.stages.resolve import request_info
 from shared.watchcache import ReadyWatchers
 from tests.unit.storeworld import StoreWorld, run

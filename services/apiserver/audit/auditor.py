@@ -23,8 +23,8 @@ from services.apiserver.audit.metrics import AuditMetrics
 from services.apiserver.audit.policy import Policy, PolicyError, load_policy
 from services.apiserver.audit.recording import Recording
 from services.apiserver.audit.webhook import WebhookDestination
+from services.apiserver.http.request import Request
 from services.apiserver.options.audit import AuditBatchOptions, AuditOptions
-from services.apiserver.request import Request
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from shared import kubeconfig
 from shared.flags import OptionsError

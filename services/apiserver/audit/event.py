@@ -30,7 +30,7 @@ from services.apiserver.errors import InternalError
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 
 if TYPE_CHECKING:
-    from services.apiserver.request import AnyResponse, Request
+    from services.apiserver.http.request import AnyResponse, Request
 
 DECISION = "authorization.k8s.io/decision"
 REASON = "authorization.k8s.io/reason"

@@ -21,7 +21,7 @@ from services.apiserver.audit.timestamps import rfc3339_nano
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 
 if TYPE_CHECKING:
-    from services.apiserver.request import Request
+    from services.apiserver.http.request import Request
 
 LINE_HEAD = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1",'
 """What a list leaves out of its events."""

@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from services.apiserver.authentication.authenticator import Authenticated
 from services.apiserver.authentication.users import ANONYMOUS
-from services.apiserver.request import Request
+from services.apiserver.http.request import Request
 
 NOBODY = Authenticated(ANONYMOUS)
 

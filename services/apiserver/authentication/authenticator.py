@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.apiserver.request import Request
+from services.apiserver.http.request import Request
 from services.apiserver.requestinfo import UserInfo
 
 

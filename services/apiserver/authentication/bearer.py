@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from services.apiserver.authentication.authenticator import Authenticated, TokenAuthenticator
 from services.apiserver.errors import Unauthorized
-from services.apiserver.request import Request
+from services.apiserver.http.request import Request
 
 AUTHORIZATION = b"authorization"
 INVALID_TOKEN = "invalid bearer token"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from services.apiserver.authentication.authenticator import Authenticated
 from services.apiserver.authentication.authorities import Authorities
 from services.apiserver.authentication.peer import peer_of
-from services.apiserver.request import Request
+from services.apiserver.http.request import Request
 
 
 class ClientCertificates:

@@ -20,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 from services.apiserver.authentication.authorities import Authorities, Identity, identity
 from services.apiserver.authentication.users import CREDENTIAL_ID
 from services.apiserver.errors import Unauthorized
-from services.apiserver.request import Request
+from services.apiserver.http.request import Request
 from services.apiserver.requestinfo import UserInfo
 
 PEER = "kubefan.peer"

@@ -15,7 +15,7 @@ from services.apiserver.authentication.authenticator import Authenticated
 from services.apiserver.authentication.authorities import Authorities
 from services.apiserver.authentication.peer import peer_of
 from services.apiserver.errors import Unauthorized
-from services.apiserver.request import Header, Request
+from services.apiserver.http.request import Header, Request
 from services.apiserver.requestinfo import UserInfo
 
 

@@ -17,7 +17,7 @@ from services.apiserver.authentication.authenticator import (
 )
 from services.apiserver.authentication.users import grouped
 from services.apiserver.errors import Unauthorized
-from services.apiserver.request import Request
+from services.apiserver.http.request import Request
 
 
 class TokenUnion:

@@ -13,7 +13,7 @@ import orjson
 
 from services.apiserver.codec.protocol import Object
 from services.apiserver.errors import ApiError
-from services.apiserver.request import new_uuid
+from services.apiserver.http.request import new_uuid
 from services.apiserver.webhooks import ClientConfig, WebhookClient, WebhookError
 
 REVIEW_VERSIONS = ("v1", "v1beta1")

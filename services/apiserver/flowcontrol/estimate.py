@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from services.apiserver.flowcontrol.work import ONE_SEAT, Work
-from services.apiserver.request import Request
+from services.apiserver.http.request import Request
 from services.apiserver.requestinfo import RequestInfo
 from shared.watchcache.resource import ResourceCache
 

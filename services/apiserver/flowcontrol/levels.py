@@ -24,7 +24,7 @@ from services.apiserver.flowcontrol.config import (
 from services.apiserver.flowcontrol.queueset import QueueSet, Tally
 from services.apiserver.flowcontrol.retryafter import RetryAfter
 from services.apiserver.flowcontrol.shufflesharding import deal, flow_hash
-from services.apiserver.request import Header
+from services.apiserver.http.request import Header
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 
 log = logging.getLogger("kubefan.apiserver.flowcontrol")

@@ -1,6 +1,4 @@
-"""What a resource request does once it may: one module a verb.
-
-The read flow: get.py, list.py, watch.py. The write flow: create.py, update.py, patch.py,
-delete.py, which end in `registry.store`. representation.py turns stored bytes into what the
-client accepts.
+"""Which handler answers a resource request (dispatch.py), and those that neither plainly read nor
+write: /scale, reviews, what is done to pods, componentstatuses. The others are in `read/` and
+`write/`.
 """

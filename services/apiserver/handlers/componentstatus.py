@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from services.apiserver.errors import MethodNotSupported, NotFound
-from services.apiserver.handlers.get import is_pretty
-from services.apiserver.handlers.representation import response, written
-from services.apiserver.negotiation import include_object, negotiate
+from services.apiserver.http.negotiation import include_object, negotiate
+from services.apiserver.http.request import AnyResponse, Request
 from services.apiserver.printers import partial, partial_list, table
+from services.apiserver.read.get import is_pretty
+from services.apiserver.read.representation import response, written
 from services.apiserver.registry.strategy import Object
-from services.apiserver.request import AnyResponse, Request
 from services.apiserver.values.time import seconds_now
 
 CheckStorage = Callable[[], Awaitable[str | None]]

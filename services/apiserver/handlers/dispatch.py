@@ -7,24 +7,24 @@ from collections.abc import Awaitable, Callable
 
 from services.apiserver.errors import ApiError, BadRequest, Forbidden, MethodNotSupported, NotFound
 from services.apiserver.handlers.componentstatus import ComponentStatuses
-from services.apiserver.handlers.create import create
-from services.apiserver.handlers.delete import delete, delete_collection
-from services.apiserver.handlers.get import get
-from services.apiserver.handlers.list import list_objects
-from services.apiserver.handlers.patch import patch
 from services.apiserver.handlers.podactions import PodActions
-from services.apiserver.handlers.representation import warning_header
 from services.apiserver.handlers.reviews import Reviews
 from services.apiserver.handlers.scale import get_scale, patch_scale, update_scale
-from services.apiserver.handlers.update import update
-from services.apiserver.handlers.watch import WatchLimits, watch
-from services.apiserver.handlers.writes import WriteFlow
+from services.apiserver.http.request import AnyResponse, Request, Response
+from services.apiserver.read.get import get
+from services.apiserver.read.list import list_objects
+from services.apiserver.read.representation import warning_header
+from services.apiserver.read.watch import WatchLimits, watch
 from services.apiserver.registry.interpret import details_of, not_found
 from services.apiserver.registry.served import Registry, Served
-from services.apiserver.request import AnyResponse, Request, Response
 from services.apiserver.requestinfo import RequestInfo
 from services.apiserver.serviceaccounts.tokenrequest import TokenRequests
 from services.apiserver.validation.names import path_segment
+from services.apiserver.write.create import create
+from services.apiserver.write.delete import delete, delete_collection
+from services.apiserver.write.patch import patch
+from services.apiserver.write.update import update
+from services.apiserver.write.writes import WriteFlow
 from shared.resources import Resource, ResourceTable
 
 Action = Callable[[Request, Served], Awaitable[AnyResponse]]

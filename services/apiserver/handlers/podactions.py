@@ -11,11 +11,8 @@ from typing import Any
 
 from services.apiserver.codec import codec_for
 from services.apiserver.errors import ApiError, Conflict
-from services.apiserver.handlers.body import read_kind
-from services.apiserver.handlers.delete import delete_one
-from services.apiserver.handlers.get import is_pretty, read
-from services.apiserver.handlers.representation import response, written
-from services.apiserver.handlers.writes import WriteFlow
+from services.apiserver.http.negotiation import MediaType, negotiate
+from services.apiserver.http.request import AnyResponse, Request, Response
 from services.apiserver.kinds.pod_binding import bind, check_binding
 from services.apiserver.kinds.pod_eviction import (
     check_eviction,
@@ -31,12 +28,15 @@ from services.apiserver.kinds.pod_log import (
     parse_log_options,
     unknown_node,
 )
-from services.apiserver.negotiation import MediaType, negotiate
+from services.apiserver.read.get import is_pretty, read
+from services.apiserver.read.representation import response, written
 from services.apiserver.registry.interpret import not_found
 from services.apiserver.registry.served import Registry, Served
 from services.apiserver.registry.strategy import Object, WriteContext
-from services.apiserver.request import AnyResponse, Request, Response
 from services.apiserver.validation.options import parse_create_options, parse_delete_options
+from services.apiserver.write.body import read_kind
+from services.apiserver.write.delete import delete_one
+from services.apiserver.write.writes import WriteFlow
 from shared.resources import Resource
 
 Action = Callable[[Request, Served], Awaitable[AnyResponse]]

@@ -27,16 +27,16 @@ from services.apiserver.authorization.reviewvalidation import (
 )
 from services.apiserver.codec import codec_for
 from services.apiserver.errors import BadRequest, Cause, Invalid, Unauthorized
-from services.apiserver.handlers.body import read_kind
-from services.apiserver.handlers.get import is_pretty
-from services.apiserver.handlers.representation import response, written
-from services.apiserver.negotiation import negotiate
+from services.apiserver.http.negotiation import negotiate
+from services.apiserver.http.request import AnyResponse, Request
+from services.apiserver.read.get import is_pretty
+from services.apiserver.read.representation import response, written
 from services.apiserver.registry.strategy import Object
-from services.apiserver.request import AnyResponse, Request
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.requestselectors import selectors_of_review
 from services.apiserver.validation.options import parse_create_options
 from services.apiserver.values.time import now
+from services.apiserver.write.body import read_kind
 from shared.resources import Resource
 
 AUTHORIZATION = "authorization.k8s.io"

@@ -8,21 +8,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from services.apiserver.apply.managers import Entry
 from services.apiserver.codec import codec_for
 from services.apiserver.errors import BadRequest, Cause, Conflict
-from services.apiserver.handlers.apply import applied, read_configuration
-from services.apiserver.handlers.body import read_kind
-from services.apiserver.handlers.get import is_pretty, read, resource_version
-from services.apiserver.handlers.ownership import SCALE_DEFINITION, set_entries
-from services.apiserver.handlers.patch import (
-    APPLY_PATCH,
-    patch_result,
-    read_patch,
-    requested_type,
-)
-from services.apiserver.handlers.representation import response, written
-from services.apiserver.handlers.writes import WriteFlow
+from services.apiserver.http.negotiation import MediaType, include_object, negotiate
+from services.apiserver.http.request import AnyResponse, Request
 from services.apiserver.kinds.scale import apply_scale, to_scale, validate_scale
-from services.apiserver.negotiation import MediaType, include_object, negotiate
 from services.apiserver.printers import partial, table
+from services.apiserver.read.get import is_pretty, read, resource_version
+from services.apiserver.read.representation import response, written
 from services.apiserver.registry.interpret import invalid, not_found
 from services.apiserver.registry.served import Served
 from services.apiserver.registry.store import Written
@@ -32,12 +23,21 @@ from services.apiserver.registry.strategy import (
     UpdateSubresource,
     WriteContext,
 )
-from services.apiserver.request import AnyResponse, Request
 from services.apiserver.validation.options import (
     WriteOptions,
     parse_patch_options,
     parse_update_options,
 )
+from services.apiserver.write.apply import applied, read_configuration
+from services.apiserver.write.body import read_kind
+from services.apiserver.write.ownership import SCALE_DEFINITION, set_entries
+from services.apiserver.write.patch import (
+    APPLY_PATCH,
+    patch_result,
+    read_patch,
+    requested_type,
+)
+from services.apiserver.write.writes import WriteFlow
 from shared.resources import Resource
 
 SCALE = ("autoscaling/v1", "Scale")

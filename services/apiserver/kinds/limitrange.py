@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from services.apiserver.errors import Cause
+from services.apiserver.http.request import new_uuid
 from services.apiserver.kinds.podspec.resources import (
     is_overcommit_allowed,
     round_up,
@@ -16,7 +17,6 @@ from services.apiserver.kinds.podspec.resources import (
     validate_resource_name,
 )
 from services.apiserver.registry.strategy import Object, Strategy, WriteContext
-from services.apiserver.request import new_uuid
 from services.apiserver.validation.field import (
     child,
     duplicate,

@@ -37,7 +37,7 @@ from services.apiserver.options.flow_control import FlowControlOptions
 from services.apiserver.options.oidc import OidcOptions
 from services.apiserver.options.service_accounts import ServiceAccountOptions
 from services.apiserver.options.token_webhook import TokenWebhookOptions
-from services.apiserver.unsupported_flags import REFUSED_FLAGS, WARNED_FLAGS
+from services.apiserver.options.unsupported import REFUSED_FLAGS, WARNED_FLAGS
 from shared.flags import (
     AddFlag,
     FlagParser,

@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 import orjson
 
-from services.apiserver.request import new_uuid
+from services.apiserver.http.request import new_uuid
 from services.apiserver.values.time import now
 from shared.storage import KeyExists, KeyValue, Page, Revision, RevisionConflict
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import orjson
 
 from services.apiserver.errors import ApiError, Cause
+from services.apiserver.http.request import new_uuid
 from services.apiserver.registry.backend import Backend
 from services.apiserver.registry.deletion import (
     DeleteRequest,
@@ -36,7 +37,6 @@ from services.apiserver.registry.strategy import (
     WriteContext,
     keep,
 )
-from services.apiserver.request import new_uuid
 from services.apiserver.validation.field import invalid as invalid_field
 from services.apiserver.validation.metadata import (
     validate_metadata_create,

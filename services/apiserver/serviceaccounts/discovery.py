@@ -14,7 +14,7 @@ import orjson
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from services.apiserver.errors import MethodNotSupported, NotAcceptable
-from services.apiserver.request import Request, Response
+from services.apiserver.http.request import Request, Response
 from shared.signingkeys import VerificationKey
 
 CONFIGURATION_PATH = "/.well-known/openid-configuration"

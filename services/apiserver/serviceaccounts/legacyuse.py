@@ -11,7 +11,7 @@ import time
 
 from services.apiserver.authorization import MASTERS
 from services.apiserver.errors import ApiError
-from services.apiserver.lookup import CacheLookup
+from services.apiserver.registry.lookup import CacheLookup
 from services.apiserver.registry.served import Registry
 from services.apiserver.registry.strategy import Object, WriteContext
 from services.apiserver.requestinfo import RequestInfo, UserInfo

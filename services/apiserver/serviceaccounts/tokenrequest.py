@@ -12,20 +12,20 @@ from dataclasses import dataclass
 
 from services.apiserver.codec import codec_for
 from services.apiserver.errors import ApiError, BadRequest, Cause, Conflict, Invalid
-from services.apiserver.handlers.body import read_kind
-from services.apiserver.handlers.get import is_pretty, read
-from services.apiserver.handlers.representation import response, written
-from services.apiserver.handlers.writes import WriteFlow
-from services.apiserver.negotiation import MediaType, negotiate
+from services.apiserver.http.negotiation import MediaType, negotiate
+from services.apiserver.http.request import AnyResponse, Request, new_uuid
+from services.apiserver.read.get import is_pretty, read
+from services.apiserver.read.representation import response, written
 from services.apiserver.registry.interpret import not_found
 from services.apiserver.registry.served import Registry, Served
 from services.apiserver.registry.strategy import Object
-from services.apiserver.request import AnyResponse, Request, new_uuid
 from services.apiserver.serviceaccounts.claims import Claims, Reference
 from services.apiserver.validation.field import invalid
 from services.apiserver.validation.names import path_segment
 from services.apiserver.validation.options import parse_create_options
 from services.apiserver.values.time import shifted
+from services.apiserver.write.body import read_kind
+from services.apiserver.write.writes import WriteFlow
 from shared.signingkeys import SigningKey
 
 GROUP, VERSION, KIND = "authentication.k8s.io", "authentication.k8s.io/v1", "TokenRequest"

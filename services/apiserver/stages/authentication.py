@@ -10,7 +10,7 @@ import logging
 from services.apiserver.authentication.authenticator import RequestAuthenticator
 from services.apiserver.authentication.requestheader import HeaderFilter
 from services.apiserver.errors import Unauthorized
-from services.apiserver.request import Request
+from services.apiserver.http.request import Request
 from services.apiserver.requestinfo import UserInfo
 
 log = logging.getLogger("kubefan.apiserver.authentication")

@@ -19,10 +19,10 @@ from services.apiserver.flowcontrol.estimate import WatchKey, WorkEstimator
 from services.apiserver.flowcontrol.levels import PriorityLevel, PriorityLevels
 from services.apiserver.flowcontrol.queueset import Refused, Tally, Ticket
 from services.apiserver.flowcontrol.work import ONE_SEAT, Work
-from services.apiserver.http import WRITER, StreamWriter
+from services.apiserver.http.protocol import WRITER, StreamWriter
+from services.apiserver.http.request import ClientDisconnected, Request
 from services.apiserver.options.flow_control import FlowControlOptions
 from services.apiserver.registry.served import Registry
-from services.apiserver.request import ClientDisconnected, Request
 from services.apiserver.requestinfo import RequestInfo
 from shared.watchcache.resource import ResourceCache
 

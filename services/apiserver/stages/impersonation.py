@@ -18,7 +18,7 @@ from services.apiserver.audit import NO_AUDIT, Audit
 from services.apiserver.authentication.users import ALL_AUTHENTICATED, ANONYMOUS
 from services.apiserver.authorization import MASTERS, Authorizer, decide
 from services.apiserver.errors import BadRequest, Forbidden
-from services.apiserver.request import Header, Request
+from services.apiserver.http.request import Header, Request
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.stages.authorization import forbidden
 from services.apiserver.validation.names import dns1123_label, dns1123_subdomain, http_path

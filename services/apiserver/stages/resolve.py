@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from services.apiserver.request import Request
+from services.apiserver.http.request import Request
 from services.apiserver.requestinfo import RequestInfo
 from services.apiserver.requestselectors import QuerySelectors
 from services.apiserver.validation.names import path_segment

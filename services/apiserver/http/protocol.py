@@ -188,7 +188,8 @@ class ApiProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
         # Cycles of references would keep the TLS buffers, 46 KB a connection, until a full
-        # collection, which is rare here (memory.py). Requests that still run hold what they need.
+        # collection, which is rare here (startup/memory.py). Requests that still run hold what
+        # they need.
         for one in (active, self.cycle):
             if one is not None:
                 one.scope = {}  # type: ignore[typeddict-item]  # nobody looks at it again

@@ -22,9 +22,9 @@ from services.apiserver.codec import codec_for
 from services.apiserver.customresources.codec import StructuralCodec
 from services.apiserver.customresources.scale import CustomScale
 from services.apiserver.errors import ApiError
+from services.apiserver.http.request import Request
 from services.apiserver.registry.served import Registry, Served
 from services.apiserver.registry.strategy import Object, WriteContext
-from services.apiserver.request import Request
 from services.apiserver.validation.options import WriteOptions
 
 SCALE_DEFINITION = "io.k8s.api.autoscaling.v1.Scale"

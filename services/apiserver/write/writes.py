@@ -13,14 +13,14 @@ from services.apiserver.admission.chain import AdmissionChain
 from services.apiserver.apply import admitted
 from services.apiserver.authorization.escalation import EscalationCheck
 from services.apiserver.errors import BadRequest
-from services.apiserver.handlers.ownership import Ownership, set_entries
+from services.apiserver.http.request import Request
 from services.apiserver.registry.served import Served
 from services.apiserver.registry.store import Check
 from services.apiserver.registry.strategy import Lookup, Object, WriteContext
-from services.apiserver.request import Request
 from services.apiserver.requestinfo import RequestInfo
 from services.apiserver.validation.options import DeleteOptions, WriteOptions
 from services.apiserver.values.time import now
+from services.apiserver.write.ownership import Ownership, set_entries
 
 Authorize = Callable[[Request, RequestInfo], Awaitable[object]]
 """Raises Forbidden where the user may not do what the RequestInfo says."""

@@ -6,34 +6,34 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.apiserver import gauges
 from services.apiserver.admission.defaults import admission_chain
 from services.apiserver.audit.auditor import Auditor
-from services.apiserver.authenticators import Authentication
 from services.apiserver.authorization import decide
 from services.apiserver.authorization.escalation import EscalationCheck
-from services.apiserver.authorizers import Authorization
 from services.apiserver.discovery import Discovery
 from services.apiserver.handlers.componentstatus import ComponentStatuses
 from services.apiserver.handlers.dispatch import Dispatch
-from services.apiserver.handlers.ownership import Ownership
 from services.apiserver.handlers.podactions import PodActions
 from services.apiserver.handlers.reviews import Reviews
-from services.apiserver.handlers.watch import WatchLimits
-from services.apiserver.handlers.writes import WriteFlow
 from services.apiserver.health import standard_checks, storage_check
+from services.apiserver.http.request import Request
 from services.apiserver.metrics import Metrics
 from services.apiserver.openapi import OpenApi
 from services.apiserver.options import ApiServerOptions
 from services.apiserver.pipeline import Pipeline
-from services.apiserver.request import Request
+from services.apiserver.read.watch import WatchLimits
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.routes import PlainRoutes
 from services.apiserver.serviceaccounts.accounts import ServiceAccounts
 from services.apiserver.serviceaccounts.tokenrequest import TokenRequests
 from services.apiserver.stages.authorization import authorize
 from services.apiserver.stages.flowcontrol import FlowControl, PriorityAndFairness
-from services.apiserver.state import State
+from services.apiserver.startup import gauges
+from services.apiserver.startup.authenticators import Authentication
+from services.apiserver.startup.authorizers import Authorization
+from services.apiserver.startup.state import State
+from services.apiserver.write.ownership import Ownership
+from services.apiserver.write.writes import WriteFlow
 from shared.resources import ResourceTable
 from shared.watchcache import ReadyWatchers
 

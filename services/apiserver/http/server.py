@@ -10,10 +10,10 @@ import uvicorn
 
 from services.apiserver.authentication.authorities import Authorities
 from services.apiserver.authentication.handshake import ClientContext
-from services.apiserver.certificates import ServingFiles
-from services.apiserver.http import ApiProtocol, ConnectionsState
+from services.apiserver.http.protocol import ApiProtocol, ConnectionsState
 from services.apiserver.options import ApiServerOptions, OptionsError
 from services.apiserver.pipeline import Pipeline
+from services.apiserver.startup.certificates import ServingFiles
 from shared.gracefulserver import GracefulServer
 
 KEEP_ALIVE_S = 90

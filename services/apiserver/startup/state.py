@@ -14,19 +14,19 @@ from pathlib import Path
 from services.apiserver.codec import codec_for
 from services.apiserver.encryption.configuration import ConfigurationError
 from services.apiserver.encryption.configured import ConfiguredEncryption
-from services.apiserver.eventflow import EventFlow, OwnEventFlow, SharedEventFlow
+from services.apiserver.events.flow import EventFlow, OwnEventFlow, SharedEventFlow
+from services.apiserver.events.snapshots import Snapshots
 from services.apiserver.kinds.catalog import StrategyNeeds, conversions, strategies
 from services.apiserver.kinds.service_allocation import ServiceAllocators
-from services.apiserver.lookup import CacheLookup
 from services.apiserver.metrics import Metrics
 from services.apiserver.options import ApiServerOptions, OptionsError
 from services.apiserver.options.event_log import EventLogOptions
 from services.apiserver.registry.allocators import NodePorts, ServiceAddresses
 from services.apiserver.registry.backend import Backend
+from services.apiserver.registry.lookup import CacheLookup
 from services.apiserver.registry.served import Registry, Served
 from services.apiserver.registry.store import ResourceStore
 from services.apiserver.registry.strategy import Strategy
-from services.apiserver.snapshots import Snapshots
 from shared.eventlog import EventLog
 from shared.fanout import extractor_for
 from shared.fanout.client import SnapshotAccess

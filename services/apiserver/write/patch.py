@@ -15,19 +15,19 @@ from services.apiserver.apply import revert_times
 from services.apiserver.apply.managers import taken
 from services.apiserver.codec import Codec, DecodeError, FieldReport
 from services.apiserver.errors import ApiError, BadRequest, Cause, Invalid
-from services.apiserver.handlers.apply import apply
-from services.apiserver.handlers.body import wrong_kind
-from services.apiserver.handlers.get import is_pretty
-from services.apiserver.handlers.representation import object_bytes, response
-from services.apiserver.handlers.writes import WriteFlow
-from services.apiserver.negotiation import include_object, negotiate, patch_type
+from services.apiserver.http.negotiation import include_object, negotiate, patch_type
+from services.apiserver.http.request import AnyResponse, Request
 from services.apiserver.patching import jsonpatch, mergepatch, strategicmerge
+from services.apiserver.read.get import is_pretty
+from services.apiserver.read.representation import object_bytes, response
 from services.apiserver.registry.interpret import not_found
 from services.apiserver.registry.served import Served
 from services.apiserver.registry.strategy import Object, UpdateSubresource
-from services.apiserver.request import AnyResponse, Request
 from services.apiserver.validation.metadata import merge_duplicate_owner_references
 from services.apiserver.validation.options import parse_patch_options
+from services.apiserver.write.apply import apply
+from services.apiserver.write.body import wrong_kind
+from services.apiserver.write.writes import WriteFlow
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"

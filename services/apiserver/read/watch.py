@@ -16,21 +16,21 @@ import orjson
 
 from services.apiserver.codec import protobuf
 from services.apiserver.errors import ApiError, BadRequest, Expired, to_status
-from services.apiserver.handlers.get import wait_for_version
-from services.apiserver.handlers.representation import as_table, is_plain, written
-from services.apiserver.handlers.selection import Selected, selected
-from services.apiserver.http import WRITER, StreamWriter
-from services.apiserver.negotiation import (
+from services.apiserver.http.negotiation import (
     Convert,
     IncludeObject,
     MediaType,
     include_object,
     negotiate_watch,
 )
+from services.apiserver.http.protocol import WRITER, StreamWriter
+from services.apiserver.http.request import AnyResponse, Receive, Request, Send, StreamResponse
 from services.apiserver.printers import partial as partial_metadata
+from services.apiserver.read.get import wait_for_version
+from services.apiserver.read.representation import as_table, is_plain, written
+from services.apiserver.read.selection import Selected, selected
 from services.apiserver.registry.interpret import interpret, unreadable
 from services.apiserver.registry.served import Served
-from services.apiserver.request import AnyResponse, Receive, Request, Send, StreamResponse
 from services.apiserver.validation.options import ListOptions, parse_list_options
 from shared.objects.cachedobject import CachedObject
 from shared.storage import Revision, UnreadableValue

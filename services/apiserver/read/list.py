@@ -10,20 +10,26 @@ from dataclasses import dataclass
 import orjson
 
 from services.apiserver.errors import Cause, Expired, Timeout
-from services.apiserver.handlers import continuetoken
-from services.apiserver.handlers.get import is_pretty, wait_for_version
-from services.apiserver.handlers.representation import ListMeta, is_plain, list_value, written
-from services.apiserver.handlers.selection import Selected, selected
-from services.apiserver.negotiation import (
+from services.apiserver.http.negotiation import (
     GZIP_THRESHOLD_BYTES,
     MediaType,
     accepts_gzip,
     include_object,
     negotiate,
 )
+from services.apiserver.http.request import (
+    AnyResponse,
+    Header,
+    Request,
+    Response,
+    StreamingResponse,
+)
+from services.apiserver.read import continuetoken
+from services.apiserver.read.get import is_pretty, wait_for_version
+from services.apiserver.read.representation import ListMeta, is_plain, list_value, written
+from services.apiserver.read.selection import Selected, selected
 from services.apiserver.registry.served import Served
 from services.apiserver.registry.store import ResourceStore
-from services.apiserver.request import AnyResponse, Header, Request, Response, StreamingResponse
 from services.apiserver.validation.options import ListOptions, parse_list_options
 from shared.objects.extraction import Extractor
 from shared.objects.wire import to_body

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 
-from services.apiserver.handlers.body import read_object
-from services.apiserver.handlers.get import is_pretty
-from services.apiserver.handlers.representation import object_bytes, response
-from services.apiserver.handlers.writes import WriteFlow
-from services.apiserver.negotiation import include_object, negotiate
+from services.apiserver.http.negotiation import include_object, negotiate
+from services.apiserver.http.request import AnyResponse, Request
+from services.apiserver.read.get import is_pretty
+from services.apiserver.read.representation import object_bytes, response
 from services.apiserver.registry.served import Served
-from services.apiserver.request import AnyResponse, Request
 from services.apiserver.validation.metadata import merge_duplicate_owner_references
 from services.apiserver.validation.options import parse_create_options
+from services.apiserver.write.body import read_object
+from services.apiserver.write.writes import WriteFlow
 
 log = logging.getLogger("kubefan.apiserver")
 

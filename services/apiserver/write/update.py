@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from services.apiserver.apply import revert_times
 from services.apiserver.errors import BadRequest
-from services.apiserver.handlers.body import read_object
-from services.apiserver.handlers.get import is_pretty
-from services.apiserver.handlers.representation import object_bytes, response
-from services.apiserver.handlers.writes import WriteFlow, copied
-from services.apiserver.negotiation import include_object, negotiate
+from services.apiserver.http.negotiation import include_object, negotiate
+from services.apiserver.http.request import AnyResponse, Request
+from services.apiserver.read.get import is_pretty
+from services.apiserver.read.representation import object_bytes, response
 from services.apiserver.registry.interpret import uid_conflict
 from services.apiserver.registry.served import Served
 from services.apiserver.registry.strategy import Object, UpdateSubresource
-from services.apiserver.request import AnyResponse, Request
 from services.apiserver.requestinfo import RequestInfo
 from services.apiserver.validation.metadata import merge_duplicate_owner_references
 from services.apiserver.validation.options import parse_update_options
+from services.apiserver.write.body import read_object
+from services.apiserver.write.writes import WriteFlow, copied
 
 
 async def update(

@@ -16,11 +16,11 @@ import orjson
 import yaml
 
 from services.apiserver.codec import protobuf
-from services.apiserver.negotiation import IncludeObject, MediaType
+from services.apiserver.http.negotiation import IncludeObject, MediaType
+from services.apiserver.http.request import Header, Response
 from services.apiserver.printers import partial, partial_list, printer_of, render
 from services.apiserver.registry.served import Served
 from services.apiserver.registry.strategy import Object
-from services.apiserver.request import Header, Response
 
 WARNINGS_LIMIT = 4 * 1024
 """Characters that all warnings of an answer may have before they are cut."""

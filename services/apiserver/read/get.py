@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from services.apiserver.handlers.representation import object_bytes, response
-from services.apiserver.negotiation import include_object, negotiate, wants_pretty
+from services.apiserver.http.negotiation import include_object, negotiate, wants_pretty
+from services.apiserver.http.request import AnyResponse, Request
+from services.apiserver.read.representation import object_bytes, response
 from services.apiserver.registry.interpret import not_found, too_large_resource_version
 from services.apiserver.registry.served import Served
 from services.apiserver.registry.store import ResourceStore
-from services.apiserver.request import AnyResponse, Request
 from services.apiserver.validation.options import parse_get_resource_version
 from shared.storage import Revision
 

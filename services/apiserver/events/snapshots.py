@@ -6,7 +6,7 @@ import logging
 import random
 from collections.abc import Sequence
 
-from services.apiserver.past import tell_past
+from services.apiserver.events.past import tell_past
 from shared.fanout import Snapshot, load_snapshot
 from shared.fanout.client import SnapshotAccess, SnapshotUnavailable, fetch_snapshot
 from shared.fanout.opening import Opener

@@ -8,22 +8,22 @@ from typing import Any
 
 from services.apiserver.codec import codec_for
 from services.apiserver.errors import BadRequest, NotFound
-from services.apiserver.handlers.body import is_large, read_value
-from services.apiserver.handlers.get import is_pretty
-from services.apiserver.handlers.list import answer, read_page
-from services.apiserver.handlers.representation import object_bytes, response, written
-from services.apiserver.handlers.writes import WriteFlow
-from services.apiserver.negotiation import MediaType, include_object, negotiate
+from services.apiserver.http.negotiation import MediaType, include_object, negotiate
+from services.apiserver.http.request import AnyResponse, Request
+from services.apiserver.read.get import is_pretty
+from services.apiserver.read.list import answer, read_page
+from services.apiserver.read.representation import object_bytes, response, written
 from services.apiserver.registry.deletion import DeleteRequest, Preconditions
 from services.apiserver.registry.served import Served
 from services.apiserver.registry.store import Written
 from services.apiserver.registry.strategy import WriteContext
-from services.apiserver.request import AnyResponse, Request
 from services.apiserver.validation.options import (
     DeleteOptions,
     parse_delete_options,
     parse_list_options,
 )
+from services.apiserver.write.body import is_large, read_value
+from services.apiserver.write.writes import WriteFlow
 
 
 async def delete(request: Request, served: Served, flow: WriteFlow) -> AnyResponse:

@@ -16,14 +16,19 @@ from collections.abc import Sequence
 
 import orjson
 
-from services.apiserver.bootstrap import APISERVER_USER, ClusterAddresses, endpoint_slice, endpoints
+from services.apiserver.controlplane.bootstrap import (
+    APISERVER_USER,
+    ClusterAddresses,
+    endpoint_slice,
+    endpoints,
+)
 from services.apiserver.errors import ApiError
 from services.apiserver.options import ApiServerOptions
 from services.apiserver.registry.served import Registry
 from services.apiserver.registry.store import ResourceStore
 from services.apiserver.registry.strategy import Lookup, Object, WriteContext
 from services.apiserver.requestinfo import RequestInfo
-from services.apiserver.state import State
+from services.apiserver.startup.state import State
 from services.apiserver.values.time import now
 from shared.resources import resource_prefix
 from shared.storage import KeyExists, RevisionConflict, Storage, StorageError

@@ -16,8 +16,8 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from services.apiserver.past import oldest_wanted
-from services.apiserver.snapshots import Snapshots
+from services.apiserver.events.past import oldest_wanted
+from services.apiserver.events.snapshots import Snapshots
 from shared.eventlog import EventLog, EventLogError
 from shared.eventlog.memory import MemoryEventLog
 from shared.eventlog.protocol import Bounds, Entry

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 
-from services.apiserver import bootstrap
-from services.apiserver.certificates import ServingFiles, admin_token, serving_files
+from services.apiserver.controlplane import bootstrap
 from services.apiserver.options import ApiServerOptions
+from services.apiserver.startup.certificates import ServingFiles, admin_token, serving_files
 from shared import kubeconfig
 
 

@@ -14,10 +14,10 @@ import socket
 from datetime import UTC, datetime, timedelta
 
 from services.apiserver.errors import ApiError
+from services.apiserver.http.request import new_uuid
 from services.apiserver.registry.deletion import DeleteRequest
 from services.apiserver.registry.served import Registry
 from services.apiserver.registry.strategy import Lookup, Object, WriteContext
-from services.apiserver.request import new_uuid
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.values.time import now, now_micro
 from shared.storage import StorageError

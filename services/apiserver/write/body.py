@@ -11,10 +11,10 @@ import orjson
 from services.apiserver.apply.managers import taken
 from services.apiserver.codec import Body, Codec, FieldReport, decode_body, protobuf
 from services.apiserver.errors import BadRequest, Cause, Invalid
-from services.apiserver.negotiation import CONTENT_TYPES, request_format
+from services.apiserver.http.negotiation import CONTENT_TYPES, request_format
+from services.apiserver.http.request import Request
 from services.apiserver.registry.served import Served
 from services.apiserver.registry.strategy import Object
-from services.apiserver.request import Request
 
 LARGE_BYTES = {"json": 256 * 1024, "yaml": 4 * 1024, "protobuf": 128 * 1024}
 """Bodies from this size on are decoded beside the event loop: they would hold it for longer

@@ -12,16 +12,16 @@ from services.apiserver.apply import FieldManager, revert_times
 from services.apiserver.apply.managers import Entry
 from services.apiserver.codec import Codec, DecodeError, decode_body
 from services.apiserver.errors import ApiError, BadRequest
-from services.apiserver.handlers.ownership import set_entries
-from services.apiserver.handlers.representation import object_bytes, response
-from services.apiserver.handlers.writes import WriteFlow
-from services.apiserver.negotiation import IncludeObject, MediaType
+from services.apiserver.http.negotiation import IncludeObject, MediaType
+from services.apiserver.http.request import AnyResponse, Request
+from services.apiserver.read.representation import object_bytes, response
 from services.apiserver.registry.interpret import not_found
 from services.apiserver.registry.served import Served
 from services.apiserver.registry.strategy import Object, UpdateSubresource, WriteContext
-from services.apiserver.request import AnyResponse, Request
 from services.apiserver.validation.metadata import merge_duplicate_owner_references
 from services.apiserver.validation.options import WriteOptions
+from services.apiserver.write.ownership import set_entries
+from services.apiserver.write.writes import WriteFlow
 
 
 @dataclass(frozen=True, slots=True)

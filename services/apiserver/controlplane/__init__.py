@@ -1,0 +1,1 @@
+"""What an API server keeps true of itself in the cluster, beside the requests."""
