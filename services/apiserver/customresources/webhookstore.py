@@ -19,14 +19,8 @@ from services.apiserver.customresources.conversion import WebhookConverter
 from services.apiserver.errors import ApiError
 from services.apiserver.registry.backend import Backend
 from services.apiserver.registry.deletion import DeleteRequest
-from services.apiserver.registry.store import (
-    Change,
-    Check,
-    Current,
-    ResourceStore,
-    Written,
-    no_check,
-)
+from services.apiserver.registry.objects import Current
+from services.apiserver.registry.store import Change, Check, ResourceStore, Written, no_check
 from services.apiserver.registry.strategy import Strategy, WriteContext
 from shared.resources import Resource
 from shared.storage import Revision

@@ -6,8 +6,8 @@ from services.apiserver.http.negotiation import include_object, negotiate, wants
 from services.apiserver.http.request import AnyResponse, Request
 from services.apiserver.read.representation import object_bytes, response
 from services.apiserver.registry.interpret import not_found, too_large_resource_version
+from services.apiserver.registry.objects import StoredObjects
 from services.apiserver.registry.served import Served
-from services.apiserver.registry.store import ResourceStore
 from services.apiserver.validation.options import parse_get_resource_version
 from shared.storage import Revision
 
@@ -26,7 +26,7 @@ async def get(request: Request, served: Served) -> AnyResponse:
     return response(200, object_bytes(served, media, body, include), media)
 
 
-async def read(store: ResourceStore, key: bytes, version: str) -> bytes | None:
+async def read(store: StoredObjects, key: bytes, version: str) -> bytes | None:
     """Return the wire body of an object as fresh as `version` asks; None: there is none.
 
     "" is what every acknowledged write has led to, "0" whatever is at hand, a number a state
@@ -45,7 +45,7 @@ async def read(store: ResourceStore, key: bytes, version: str) -> bytes | None:
     return None if found is None else found.body
 
 
-async def wait_for_version(store: ResourceStore, revision: int) -> None:
+async def wait_for_version(store: StoredObjects, revision: int) -> None:
     """Wait for the cache to reach `revision`.
 
     Raises:

@@ -28,8 +28,8 @@ from services.apiserver.read import continuetoken
 from services.apiserver.read.get import is_pretty, wait_for_version
 from services.apiserver.read.representation import ListMeta, is_plain, list_value, written
 from services.apiserver.read.selection import Selected, selected
+from services.apiserver.registry.objects import StoredObjects
 from services.apiserver.registry.served import Served
-from services.apiserver.registry.store import ResourceStore
 from services.apiserver.validation.options import ListOptions, parse_list_options
 from shared.objects.extraction import Extractor
 from shared.objects.wire import to_body
@@ -84,7 +84,7 @@ async def read_page(request: Request, served: Served, options: ListOptions) -> P
 
 
 async def _page_now(
-    store: ResourceStore,
+    store: StoredObjects,
     scope: bytes,
     choice: Selected,
     options: ListOptions,
@@ -101,7 +101,7 @@ async def _page_now(
 
 
 async def _page_at(
-    store: ResourceStore,
+    store: StoredObjects,
     scope: bytes,
     choice: Selected,
     options: ListOptions,
@@ -119,7 +119,7 @@ async def _page_at(
 
 
 def _page_from_cache(
-    store: ResourceStore,
+    store: StoredObjects,
     scope: bytes,
     choice: Selected,
     options: ListOptions,
@@ -168,7 +168,7 @@ def _page_meta(
 
 
 async def _page_from_storage(
-    store: ResourceStore,
+    store: StoredObjects,
     scope: bytes,
     choice: Selected,
     options: ListOptions,

@@ -10,31 +10,24 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
-import orjson
-
-from services.apiserver.codec import protobuf
 from services.apiserver.errors import ApiError, BadRequest, Expired, to_status
 from services.apiserver.http.negotiation import (
-    Convert,
-    IncludeObject,
     MediaType,
     include_object,
     negotiate_watch,
 )
 from services.apiserver.http.protocol import WRITER, StreamWriter
 from services.apiserver.http.request import AnyResponse, Receive, Request, Send, StreamResponse
-from services.apiserver.printers import partial as partial_metadata
+from services.apiserver.read.frames import MakeFrame, bookmark_maker, frames_of, framing_of
 from services.apiserver.read.get import wait_for_version
-from services.apiserver.read.representation import as_table, is_plain, written
+from services.apiserver.read.representation import written
 from services.apiserver.read.selection import Selected, selected
 from services.apiserver.registry.interpret import interpret, unreadable
 from services.apiserver.registry.served import Served
 from services.apiserver.validation.options import ListOptions, parse_list_options
-from shared.objects.cachedobject import CachedObject
 from shared.storage import Revision, UnreadableValue
-from shared.watchcache import EndReason, ReadyWatchers, Renderings, Watcher, WatchEvent, event_frame
+from shared.watchcache import EndReason, ReadyWatchers, Watcher, WatchEvent
 from shared.watchcache import Expired as HistoryExpired
 
 BOOKMARK_BEFORE_END_S = 2.0
@@ -47,11 +40,8 @@ BATCH = 16
 """Events (count) written at a time to a watcher that lags: 70 KB of pods, about what a socket
 takes. More would wait there encrypted, once for each watcher, and not here shared by all."""
 
-InitialEventsEnd = {"k8s.io/initial-events-end": "true"}
 Subscribe = Callable[[Callable[[], None]], Watcher]
 """Starts the watcher; gets what is to be called when it has something."""
-MakeFrame = Callable[[WatchEvent, bool], bytes]
-"""Makes the frame of an event; the second argument says whether it is an initial event."""
 
 
 class WatchLimits:
@@ -92,8 +82,8 @@ async def watch(request: Request, served: Served, limits: WatchLimits) -> AnyRes
 
     stream = WatchStream(
         subscribe,
-        _frames(served, media, include, cache.renderings),
-        _bookmark_maker(served, media) if options.allow_watch_bookmarks else None,
+        frames_of(served, media, include, cache.renderings),
+        bookmark_maker(served, media) if options.allow_watch_bookmarks else None,
         media,
         lifetime_s=limits.lifetime_s(options.timeout_s),
         marks_initial_end=wants_mark,
@@ -296,7 +286,7 @@ class WatchStream:
         return b""
 
     def _error(self, error: ApiError) -> bytes:
-        return _framing(self._media)("ERROR", written(to_status(error), self._media))
+        return framing_of(self._media)("ERROR", written(to_status(error), self._media))
 
     def _wake(self) -> None:
         waiter = self._waiter
@@ -315,105 +305,3 @@ class WatchStream:
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-# -- what an event looks like ----------------------------------------------------------
-
-
-def _framing(media: MediaType) -> Callable[[str, bytes], bytes]:
-    """Return what makes an event's frame of its type and its object, as `media` writes both."""
-    return protobuf.watch_frame if media.format == "protobuf" else _line
-
-
-def _line(event_type: str, obj: bytes) -> bytes:
-    return b'{"type":"%b","object":%b}\n' % (event_type.encode(), obj)
-
-
-def _frames(
-    served: Served, media: MediaType, include: IncludeObject, renderings: Renderings
-) -> MakeFrame:
-    if is_plain(served, media):
-        shared = renderings.frame
-
-        def plain(event: WatchEvent, initial: bool) -> bytes:
-            return event_frame(event) if initial else shared(event)
-
-        return plain
-    if media.convert is not None and media.convert.kind == "Table":
-        return _table_frames(served, media.convert, include, renderings)
-
-    def make(item: CachedObject) -> bytes:
-        stored = served.store.decode(item.body)
-        if media.convert is not None:
-            return written(partial_metadata(stored, api_version=media.convert.api_version), media)
-        return written(served.from_storage(stored), media)
-
-    api_version = media.convert and media.convert.api_version
-    key = (media.format, served.resource.group_version, api_version, served.form)
-    framing = _framing(media)
-
-    def framed(event: WatchEvent, initial: bool) -> bytes:
-        return framing(event.type, renderings.get(event.object, key, make))
-
-    return framed
-
-
-def _table_frames(
-    served: Served, convert: Convert, include: IncludeObject, renderings: Renderings
-) -> MakeFrame:
-    """Tables carry their column definitions in the first event alone."""
-    first = True
-
-    def make(item: CachedObject, *, with_columns: bool) -> bytes:
-        stored = served.store.decode(item.body)
-        meta = {"resourceVersion": stored["metadata"].get("resourceVersion", "")}
-        value = as_table(
-            served, [stored], meta, include, convert.api_version, with_columns=with_columns
-        )
-        return orjson.dumps(value)
-
-    key = ("table", served.resource.group_version, convert.api_version, include, served.form)
-
-    def framed(event: WatchEvent, initial: bool) -> bytes:
-        nonlocal first
-        if first:
-            first = False
-            body = make(event.object, with_columns=True)
-        else:
-            body = renderings.get(event.object, key, lambda item: make(item, with_columns=False))
-        return _line(event.type, body)
-
-    return framed
-
-
-def _bookmark_maker(served: Served, media: MediaType) -> Callable[[int, bool], bytes]:
-    """Return the function that makes the frame of a bookmark at a revision."""
-    resource = served.resource
-    framing = _framing(media)
-    empty = served.codec.empty()
-
-    def make(revision: int, ends_initial: bool) -> bytes:
-        meta: dict[str, Any] = {"resourceVersion": str(revision)}
-        if ends_initial:
-            meta["annotations"] = InitialEventsEnd
-        value: dict[str, Any] = {
-            **empty,
-            "kind": resource.kind,
-            "apiVersion": resource.group_version,
-            "metadata": meta,
-        }
-        if media.convert is not None:
-            if media.convert.kind == "Table":
-                value = as_table(
-                    served,
-                    [value],
-                    {"resourceVersion": str(revision)},
-                    "Metadata",
-                    media.convert.api_version,
-                    with_columns=False,
-                )
-            else:
-                value = partial_metadata(value, api_version=media.convert.api_version)
-        return framing("BOOKMARK", written(value, media))
-
-    return make

@@ -1,4 +1,4 @@
-"""ResourceStore: reads and writes the objects of one resource, whatever its kind.
+"""ResourceStore: writes the objects of one resource, whatever its kind.
 
 The write flow below the handlers: fill in system fields, prepare and validate by the
 strategy, one guarded transaction, and the stored bytes become the answer's bytes.
@@ -9,14 +9,13 @@ apiserver/pkg/registry/rest/{create,update,delete}.go.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import orjson
 
 from services.apiserver.errors import ApiError, Cause
 from services.apiserver.http.request import new_uuid
-from services.apiserver.registry.backend import Backend
 from services.apiserver.registry.deletion import (
     DeleteRequest,
     Verdict,
@@ -30,49 +29,23 @@ from services.apiserver.registry.interpret import (
     not_found,
     uid_conflict,
 )
-from services.apiserver.registry.strategy import (
-    Object,
-    Strategy,
-    UpdateSubresource,
-    WriteContext,
-    keep,
-)
+from services.apiserver.registry.objects import Current, StoredObjects
+from services.apiserver.registry.strategy import Object, UpdateSubresource, WriteContext, keep
 from services.apiserver.validation.field import invalid as invalid_field
 from services.apiserver.validation.metadata import (
     validate_metadata_create,
     validate_metadata_update,
 )
-from shared.objects.wire import SealedValue, to_body
-from shared.resources import Resource
-from shared.resources.keys import key_prefix
+from shared.objects.wire import to_body
 from shared.storage import (
     KeyExists,
-    KeyValue,
-    Revision,
     RevisionConflict,
-    StaleKeyValue,
-    UnreadableValue,
 )
-from shared.watchcache import Expired, Watcher
-from shared.watchcache.watcher import Matches
 
 GENERATED_SUFFIX_LENGTH = 5
 GENERATED_PREFIX_LENGTH = 58
 GENERATED_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 GENERATE_ATTEMPTS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Current:
-    """An object as it is now: its revision and wire body. `live`: read from storage itself.
-
-    `stale`: storage would keep the same in another form now (under another encryption key).
-    """
-
-    revision: Revision
-    body: bytes
-    live: bool
-    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,105 +72,8 @@ class _MaybeStale(Exception):
     """What was read from the cache needs a look at the storage before it is judged."""
 
 
-class ResourceStore:
-    """The objects of one resource in one version."""
-
-    def __init__(self, resource: Resource, strategy: Strategy, backend: Backend) -> None:
-        self.resource = resource
-        self.strategy = strategy
-        self.backend = backend
-        self.prefix = key_prefix(resource, backend.etcd_prefix)
-        storage = resource.storage
-        assert storage is not None
-        self.wire_prefix = b'{"kind":%b,"apiVersion":%b,' % (
-            orjson.dumps(storage.kind),
-            orjson.dumps(storage.api_version),
-        )
-        self._kind = storage.kind
-        self._api_version = storage.api_version
-        self.cache = backend.cache.resource(self.prefix)
-        self.subresources: Mapping[str, UpdateSubresource] = strategy.subresources()
-
-    # -- keys and forms ------------------------------------------------------------
-
-    def key(self, namespace: str, name: str) -> bytes:
-        if self.resource.namespaced:
-            return b"%b%b/%b" % (self.prefix, namespace.encode(), name.encode())
-        return self.prefix + name.encode()
-
-    def decode(self, body: bytes) -> Object:
-        """Return a new dict of a wire body, resourceVersion included."""
-        obj: Object = orjson.loads(self.wire_prefix + body)
-        return obj
-
-    def encode(self, obj: Object) -> bytes:
-        """Return the stored form: kind, apiVersion and metadata first, no resourceVersion."""
-        obj["metadata"].pop("resourceVersion", None)
-        ordered = {"kind": self._kind, "apiVersion": self._api_version, "metadata": None}
-        ordered.update(obj)
-        ordered["kind"] = self._kind
-        ordered["apiVersion"] = self._api_version
-        return orjson.dumps(ordered)
-
-    async def load(self, body: bytes) -> Object:
-        """Decode where a version has to be asked for (a conversion webhook)."""
-        return self.decode(body)
-
-    async def form(self, obj: Object) -> bytes:
-        """Encode where the stored version has to be asked for."""
-        return self.encode(obj)
-
-    async def seen(self, obj: Object) -> Object:
-        """Return an object of another version as this one shows it."""
-        return {**obj, "apiVersion": self.resource.group_version}
-
-    async def prepare(self, bodies: Sequence[bytes]) -> None:
-        """Make sure that `decode` can do these bodies without waiting."""
-
-    async def prepare_scope(self, scope: bytes) -> None:
-        """Make sure that `decode` can do what is in the cache under a prefix or key."""
-
-    # -- reading -------------------------------------------------------------------
-
-    def watch(
-        self,
-        *,
-        after: Revision | None,
-        scope: bytes,
-        matches: Matches | None,
-        on_ready: Callable[[], None],
-    ) -> Watcher:
-        """See ResourceCache.watch; UnreadableValue where it would begin with what can't be read."""
-        if after is None and self.cache.unreadable_count:
-            self.cache.check_readable(scope)
-        try:
-            watcher = self.cache.watch(after=after, scope=scope, matches=matches, on_ready=on_ready)
-        except Expired:
-            self.backend.on_resume("refused")
-            raise
-        if after is not None:
-            own = after >= self.backend.cache.loaded_at
-            self.backend.on_resume("window" if own else "log")
-        return watcher
-
-    def cached(self, key: bytes) -> Current | None:
-        found = self.cache.get(key)
-        return None if found is None else Current(found.revision, found.body, live=False)
-
-    async def live(self, key: bytes, *, revision: Revision | None = None) -> Current | None:
-        found = await self.backend.storage.get(key, revision=revision)
-        return None if found is None else self._current(found)
-
-    def body_of(self, found: KeyValue) -> bytes:
-        """Return the wire body of a stored value."""
-        return to_body(found.value, found.revision)[1]
-
-    def _current(self, found: KeyValue) -> Current:
-        is_stale = type(found) is StaleKeyValue
-        try:
-            return Current(found.revision, self.body_of(found), live=True, stale=is_stale)
-        except SealedValue as error:  # a server that has not been given any keys
-            raise UnreadableValue(found.key, str(error)) from error
+class ResourceStore(StoredObjects):
+    """The objects of one resource in one version, to be read and written."""
 
     # -- creating ------------------------------------------------------------------
 
