@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
+import re
 import ssl
 import tempfile
 from collections.abc import Mapping
@@ -19,6 +21,11 @@ from typing import Any
 import yaml
 
 from shared.certificates import write_private
+
+log = logging.getLogger("kubefan.kubeconfig")
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_ASCII = re.compile(rb"[^\x00-\x7f]")
 
 
 class KubeconfigError(ValueError):
@@ -49,11 +56,13 @@ class ClusterAccess:
             return None
         try:
             return self._tls()
-        except (ssl.SSLError, UnicodeDecodeError) as error:
+        except ssl.SSLError as error:
             raise KubeconfigError(f"certificates for {self.server}: {error}") from error
 
     def _tls(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cadata=self.ca.decode() if self.ca else None)
+        # Certificates are ASCII; the names that stand between them in a bundle need not be.
+        ca = _NOT_ASCII.sub(b"?", self.ca).decode("ascii") if self.ca else None
+        context = ssl.create_default_context(cadata=ca)
         if self.skip_tls_verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -67,6 +76,56 @@ class ClusterAccess:
         return context
 
 
+class BearerToken:
+    """The token of an access: what its file says now or, while that can't be used, said last.
+
+    Source: client-go v0.36.2, transport/{round_trippers,token_source}.go.
+
+    Raises:
+        KubeconfigError: the file has no token, and the kubeconfig itself none either.
+    """
+
+    def __init__(self, access: ClusterAccess) -> None:
+        self._file = access.token_file
+        self._token = access.token
+        self._problem = ""
+        if self._file is not None and not self._token:
+            self._token = read_token(self._file)
+
+    def __repr__(self) -> str:
+        return f"<BearerToken of {self._file or 'the kubeconfig'}>"
+
+    def current(self) -> str | None:
+        """Return the token to show, None for none. Whoever writes the file may renew it at any
+        time; that it has no token is logged, once for each reason."""
+        if self._file is None:
+            return self._token
+        try:
+            self._token = read_token(self._file)
+            self._problem = ""
+        except KubeconfigError as error:
+            problem = str(error)
+            if problem != self._problem:
+                self._problem = problem
+                log.error("token file: the former token stays", extra={"why": problem})
+        return self._token
+
+
+def read_token(path: Path) -> str:
+    """Return the token in a file.
+
+    Raises:
+        KubeconfigError: it can't be read, or has nothing that a header could carry.
+    """
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise KubeconfigError(f"token file {path}: {_reason(error)}") from error
+    if problem := _problem_of_token(token):
+        raise KubeconfigError(f"token file {path}: {problem}")
+    return token
+
+
 def load(path: Path) -> ClusterAccess:
     """Read the current context of the kubeconfig at `path`.
 
@@ -74,18 +133,16 @@ def load(path: Path) -> ClusterAccess:
         KubeconfigError: the file is missing, is not YAML, or lacks what it refers to.
     """
     try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise KubeconfigError(f"kubeconfig {path}: {_reason(error)}") from error
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise KubeconfigError(f"kubeconfig {path}: not YAML") from error
+    except (OSError, ValueError) as error:
+        raise KubeconfigError(f"kubeconfig {path}: {_reason(error)}") from error
     if not isinstance(document, Mapping):
         raise KubeconfigError(f"kubeconfig {path}: not a kubeconfig")
     try:
         return _current_context(document, base=path.parent)
-    except KubeconfigError as error:
-        raise KubeconfigError(f"kubeconfig {path}: {error}") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise KubeconfigError(f"kubeconfig {path}: {_reason(error)}") from error
 
 
@@ -124,13 +181,15 @@ def _current_context(document: Mapping[str, Any], *, base: Path) -> ClusterAcces
     server = cluster.get("server")
     if not isinstance(server, str) or not server.startswith(("https://", "http://")):
         raise KubeconfigError(f"cluster {context.get('cluster')!r}: server is not a URL")
-    token_file = user.get("tokenFile")
+    token, token_file = _text(user, "token"), _text(user, "tokenFile")
+    if token and (problem := _problem_of_token(token)):
+        raise KubeconfigError(f"user {context['user']!r}: token: {problem}")
     return ClusterAccess(
         server=server.rstrip("/"),
         ca=_data(cluster, "certificate-authority", base),
-        tls_server_name=cluster.get("tls-server-name"),
+        tls_server_name=_text(cluster, "tls-server-name"),
         skip_tls_verify=bool(cluster.get("insecure-skip-tls-verify")),
-        token=user.get("token"),
+        token=token,
         token_file=base / token_file if token_file else None,
         client_certificate=_data(user, "client-certificate", base),
         client_key=_data(user, "client-key", base),
@@ -138,11 +197,26 @@ def _current_context(document: Mapping[str, Any], *, base: Path) -> ClusterAcces
 
 
 def _named(document: Mapping[str, Any], key: str, name: Any, field: str) -> Mapping[str, Any]:
-    for entry in document.get(key) or ():
+    entries = document.get(key)
+    for entry in entries if isinstance(entries, list) else ():
         if isinstance(entry, Mapping) and entry.get("name") == name:
             value = entry.get(field)
             return value if isinstance(value, Mapping) else {}
     raise KubeconfigError(f"no {field} named {name!r}")
+
+
+def _text(section: Mapping[str, Any], key: str) -> str | None:
+    value = section.get(key)
+    if value is None or (isinstance(value, str) and "\0" not in value):
+        return value
+    raise KubeconfigError(f"{key} is not a text")
+
+
+def _problem_of_token(token: str) -> str:
+    """Return why a token can't stand in a header, "" if it can."""
+    if not token:
+        return "it is empty"
+    return "it has control characters" if _CONTROL.search(token) else ""
 
 
 def _data(section: Mapping[str, Any], key: str, base: Path) -> bytes | None:
@@ -152,8 +226,8 @@ def _data(section: Mapping[str, Any], key: str, base: Path) -> bytes | None:
             return base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError, TypeError) as error:
             raise KubeconfigError(f"{key}-data is not base64") from error
-    if name := section.get(key):
-        return (base / str(name)).read_bytes()
+    if name := _text(section, key):
+        return (base / name).read_bytes()
     return None
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, Self
 import aiohttp
 import orjson
 
-from shared.kubeconfig import ClusterAccess
+from shared.kubeconfig import ClusterAccess, KubeconfigError, read_token
 
 REQUEST_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 10.0
@@ -299,6 +299,6 @@ def _describe(method: str, path: str, error: Exception) -> str:
 
 def _read_token(path: Path) -> str:
     try:
-        return path.read_text().strip()
-    except OSError as error:
-        raise Unreachable(f"token file {path}: {error.strerror}") from error
+        return read_token(path)
+    except KubeconfigError as error:
+        raise Unreachable(str(error)) from error

@@ -232,6 +232,7 @@ def old(days: int, *, compressed: bool = False) -> OldFile:
         (Rotation(limit_files=2, limit_age_days=0), [1, 2]),
         (Rotation(limit_files=0, limit_age_days=3), [1, 2, 3]),
         (Rotation(limit_files=3, limit_age_days=2), [1, 2]),
+        (Rotation(limit_files=0, limit_age_days=10**6), [1, 2, 3, 4]),
     ],
 )
 def test_old_files_go_by_number_and_age(rotation: Rotation, kept: list[int]) -> None:

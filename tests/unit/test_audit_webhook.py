@@ -211,3 +211,62 @@ def test_nothing_is_recorded_without_a_policy_or_a_backend(tmp_path: Path) -> No
         assert open_auditor(AuditOptions(policy_file=str(policy))) is None
 
     asyncio.run(run())
+
+
+def test_a_token_file_that_becomes_unreadable_ends_nothing_and_leaves_the_old_token(
+    tmp_path: Path,
+) -> None:
+    async def run() -> tuple[Receiver, AuditMetrics]:
+        receiver = Receiver(free_port())
+        file = tmp_path / "token"
+        file.write_text("first")
+        access = ClusterAccess(f"http://127.0.0.1:{receiver.port}/audit", token_file=file)
+        world = receiver.world()
+        batching = Batching(limit_batch=50, wait_s=0.01)
+        world.auditor.backends = [
+            BufferedBackend(WebhookDestination(access, 0.02), "batch", batching, world.metrics)
+        ]
+        async with receiver.listening(), world:
+            for content in (b"second", b"\xff\xfe", b"two\nlines"):
+                file.write_bytes(content)
+                await serve(world.request())
+                await asyncio.sleep(0.05)
+        return receiver, world.metrics
+
+    receiver, metrics = asyncio.run(run())
+    assert {one["Authorization"] for one in receiver.headers} == {"Bearer second"}
+    assert len(receiver.events) == 6
+    assert not metrics.errors
+
+
+def test_a_url_that_is_none_loses_events_and_ends_nothing() -> None:
+    async def run() -> None:
+        destination = WebhookDestination(ClusterAccess("http://host:port/"), 0.001)
+        with pytest.raises(DeliveryError, match='Post "http://host:port/"'):
+            await destination.deliver([b"{}"])
+        await destination.aclose()
+
+    asyncio.run(run())
+
+
+def test_bytes_that_are_no_text_are_told_at_the_start(tmp_path: Path) -> None:
+    policy, config = tmp_path / "policy.yaml", tmp_path / "webhook.yaml"
+    policy.write_text("{apiVersion: audit.k8s.io/v1, kind: Policy, rules: [{level: Metadata}]}")
+
+    async def refusal() -> str:
+        options = AuditOptions(policy_file=str(policy), webhook_config_file=str(config))
+        with pytest.raises(OptionsError) as caught:
+            open_auditor(options)
+        return str(caught.value)
+
+    config.write_bytes(b"clusters: [\xff]")
+    assert asyncio.run(refusal()).startswith("--audit-webhook-config-file: kubeconfig ")
+    (tmp_path / "bad").write_bytes(b"\xff")
+    document = {
+        "clusters": [{"name": "a", "cluster": {"server": "https://localhost"}}],
+        "users": [{"name": "a", "user": {"tokenFile": "bad"}}],
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        "current-context": "a",
+    }
+    config.write_text(json.dumps(document))
+    assert asyncio.run(refusal()).startswith("--audit-webhook-config-file: token file ")

@@ -103,3 +103,81 @@ def test_a_key_with_a_password_is_refused_and_nobody_is_asked(tmp_path: Path) ->
     pair.key.write_bytes(locked)
     with pytest.raises(kubeconfig.KubeconfigError, match="certificates for"):
         load(tmp_path, document(user=given)).ssl_context()
+
+
+def test_what_stands_around_certificates_may_be_of_any_encoding(tmp_path: Path) -> None:
+    own = authority(tmp_path)
+    ca = (
+        "# F\u0151tan\u00fas\u00edtv\u00e1ny".encode()
+        + b"\n# \xff\n"
+        + own.certificate.read_bytes()
+    )
+    (tmp_path / "bundle").write_bytes(ca)
+    context = load(tmp_path, document({"certificate-authority": "bundle"})).ssl_context()
+    assert context is not None
+    assert len(context.get_ca_certs()) == 1
+
+
+@pytest.mark.parametrize("content", [b"a\xffb", b"two\nlines", b"bell\x07", b" \n"])
+def test_a_token_that_no_header_can_carry_is_refused_at_the_start(
+    tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "token").write_bytes(content)
+    access = load(tmp_path, document(user={"tokenFile": "token"}))
+    with pytest.raises(kubeconfig.KubeconfigError) as caught:
+        kubeconfig.BearerToken(access)
+    assert f"token file {tmp_path / 'token'}: " in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_token_in_the_kubeconfig_must_be_one_too(tmp_path: Path) -> None:
+    with pytest.raises(kubeconfig.KubeconfigError, match="user 'u': token: "):
+        load(tmp_path, document(user={"token": "two\nlines"}))
+
+
+def test_a_token_file_that_can_not_be_read_any_more_leaves_the_old_token(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    token = kubeconfig.BearerToken(load(tmp_path, document(user={"tokenFile": "token"})))
+    assert token.current() == "first"
+    for bad in (b"\xff", b"\xff", b""):
+        file.write_bytes(bad)
+        assert token.current() == "first"
+    file.unlink()
+    assert token.current() == "first"
+    assert [one.message for one in caplog.records] == 3 * ["token file: the former token stays"]
+    file.write_text("second")
+    assert token.current() == "second"
+
+
+def test_a_token_beside_a_token_file_that_is_not_there_yet_counts(tmp_path: Path) -> None:
+    user = {"token": "own", "tokenFile": "token"}
+    token = kubeconfig.BearerToken(load(tmp_path, document(user=user)))
+    assert token.current() == "own"
+    (tmp_path / "token").write_text("file's")
+    assert token.current() == "file's"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        document({"certificate-authority": "a\0b"}),
+        document(user={"tokenFile": 5}),
+        {**document(), "contexts": 5},
+        {**document(), "users": {"u": {}}},
+        document(user={"tokenFile": "a\0b"}),
+        document({"tls-server-name": 5}),
+    ],
+)
+def test_values_of_another_kind_are_told_too(tmp_path: Path, content: Any) -> None:
+    with pytest.raises(kubeconfig.KubeconfigError, match="kubeconfig "):
+        load(tmp_path, content)
+
+
+def test_a_config_that_is_no_text_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "config").write_bytes(b"apiVersion: \xff\n")
+    with pytest.raises(kubeconfig.KubeconfigError, match="'utf-8' codec") as caught:
+        kubeconfig.load(tmp_path / "config")
+    assert "\n" not in str(caught.value)

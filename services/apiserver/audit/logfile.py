@@ -281,12 +281,12 @@ def sorted_out(
     keep: list[OldFile] = []
     remove: list[OldFile] = []
     counted: set[Path] = set()
+    limit_age = timedelta(days=rotation.limit_age_days)
     for old in files:
         counted.add(old.plain)
         too_many = 0 < rotation.limit_files < len(counted)
-        too_old = rotation.limit_age_days > 0 and old.time < now - timedelta(
-            days=rotation.limit_age_days
-        )
+        # Ages are compared, not times: what is longer ago than the year 1 has none.
+        too_old = rotation.limit_age_days > 0 and now - old.time > limit_age
         (remove if too_many or too_old else keep).append(old)
     return keep, remove
 

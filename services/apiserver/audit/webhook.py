@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from services.apiserver.audit.backend import DeliveryError
 from services.apiserver.audit.event import RequestAudit
 from services.apiserver.audit.eventtext import LINE_HEAD
-from shared.kubeconfig import ClusterAccess
+from shared.kubeconfig import BearerToken, ClusterAccess
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -27,7 +27,11 @@ JITTER: Final = 0.2
 
 
 class WebhookDestination:
-    """Posts batches to one URL. Every failure is tried again, five times in all."""
+    """Posts batches to one URL. Every failure is tried again, five times in all.
+
+    Raises:
+        KubeconfigError: a certificate, a key or the token file can't be used.
+    """
 
     name = "webhook"
     waits_for_delivery = True
@@ -38,6 +42,7 @@ class WebhookDestination:
         self._initial_backoff_s = initial_backoff_s
         # A plain http:// URL has none; aiohttp's True is the default of the system then.
         self._trust: ssl.SSLContext | bool = access.ssl_context() or True
+        self._token = BearerToken(access)
         self._session: ClientSession | None = None
 
     def encode(self, event: RequestAudit, *, truncated: bool) -> bytes:
@@ -84,14 +89,11 @@ class WebhookDestination:
                     raise DeliveryError(f"the webhook answered with status {answer.status}")
         except TimeoutError as error:
             raise DeliveryError(f'Post "{access.server}": context deadline exceeded') from error
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # a URL that is none
             raise DeliveryError(f'Post "{access.server}": {error}') from error
 
     def _headers(self) -> dict[str, str]:
         headers = {"Content-Type": "application/json", "Accept": "application/json, */*"}
-        access = self._access
-        # Read each time: whoever writes the file renews the token.
-        token = access.token_file.read_text().strip() if access.token_file else access.token
-        if token:
+        if token := self._token.current():
             headers["Authorization"] = f"Bearer {token}"
         return headers

@@ -199,14 +199,13 @@ def _webhook(options: ApiServerOptions) -> WebhookTokenAuthenticator | None:
     if not given.config_file:
         return None
     try:
-        access = kubeconfig.load(Path(given.config_file))
+        return WebhookTokenAuthenticator(
+            kubeconfig.load(Path(given.config_file)),
+            version=given.version,
+            api_audiences=options.service_accounts.api_audiences,
+        )
     except KubeconfigError as error:
         raise KubeconfigError(f"--authentication-token-webhook-config-file: {error}") from error
-    return WebhookTokenAuthenticator(
-        access,
-        version=given.version,
-        api_audiences=options.service_accounts.api_audiences,
-    )
 
 
 def _anonymous(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from shared.kubeconfig import ClusterAccess
+from shared.kubeconfig import BearerToken, ClusterAccess
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -34,13 +34,18 @@ class ReviewError(Exception):
 
 
 class ReviewClient:
-    """Keeps connections to one remote service. `timeout_s` is each attempt's."""
+    """Keeps connections to one remote service. `timeout_s` is each attempt's.
+
+    Raises:
+        KubeconfigError: a certificate, a key or the token file can't be used.
+    """
 
     def __init__(
         self, access: ClusterAccess, *, timeout_s: float, backoff_s: float = BACKOFF_S
     ) -> None:
         self._access = access
         self._trust = access.ssl_context()
+        self._token = BearerToken(access)  # what we ourselves say who we are with
         self._timeout_s = timeout_s
         self._backoff_s = backoff_s
         self._session: ClientSession | None = None
@@ -82,7 +87,7 @@ class ReviewClient:
         url = self._access.server
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         try:
-            if token := self._own_token():
+            if token := self._token.current():
                 headers["Authorization"] = f"Bearer {token}"
             async with (
                 asyncio.timeout(self._timeout_s),
@@ -106,12 +111,6 @@ class ReviewClient:
             raise ReviewError(f'Post "{url}": context deadline exceeded') from None
         except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as error:
             raise ReviewError(f'Post "{url}": {error}', may_retry=_was_reset(error)) from error
-
-    def _own_token(self) -> str | None:
-        """Return what we ourselves say who we are with; the file may be renewed any time."""
-        if self._access.token_file is not None:
-            return self._access.token_file.read_text().strip()
-        return self._access.token
 
 
 def _status(raw: bytes, asked: dict[str, Any]) -> dict[str, Any]:
