@@ -8,8 +8,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +24,7 @@ from shared.storage import (
     StorageUnavailable,
 )
 from shared.storage.sqlite import SqliteStorage, compaction, reader, store, watcher, writer
-from tests.contract.storage import Run, StorageContract, Story, collect, watching
+from tests.contract.storage import Run, StorageContract, Story, begun, collect, watching
 from tests.contract.storage_survival import assert_survived, load_until_killed
 
 SqliteStory = Callable[[SqliteStorage], Awaitable[None]]
@@ -181,8 +183,7 @@ def test_a_file_that_a_kill_left_empty_becomes_a_store(path: Path) -> None:
 def test_waiting_writes_share_a_commit(path: Path) -> None:
     async def story(storage: SqliteStorage) -> None:
         async with watching(storage, b"/", Revision(1)) as watch:
-            waiting = asyncio.create_task(anext(watch))
-            await asyncio.sleep(0)
+            waiting = await begun(anext(watch))
             await asyncio.gather(*(storage.create(b"/%d" % number, b"") for number in range(500)))
             batches = [await waiting]
             while batches[-1].revision < 501:
@@ -225,8 +226,7 @@ def test_previous_values_are_read_back_when_memory_has_forgotten_them(
     async def story(storage: SqliteStorage) -> None:
         created = await storage.create(b"/a", b"v" * 100)
         async with watching(storage, b"/", created) as watch:
-            waiting = asyncio.create_task(collect(watch, 1))
-            await asyncio.sleep(0)
+            waiting = await begun(collect(watch, 1))
             await storage.update(b"/a", b"v2", expected=created)
             (change,) = await waiting
         assert change.previous == KeyValue(b"/a", b"v" * 100, created)
@@ -330,38 +330,32 @@ def test_operations_are_observed_with_their_duration(path: Path) -> None:
 # --- watches ------------------------------------------------------------------------------
 
 
-def test_a_watch_that_falls_behind_goes_on_from_the_history(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watcher, "QUEUE_BYTES", 500)
-
-    async def story(storage: SqliteStorage) -> None:
+@asynccontextmanager
+async def left_behind(storage: SqliteStorage) -> AsyncIterator[tuple[Any, Revision]]:
+    """Yield a watch with 50 changes before it, too large for its queue, and the last's revision."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watcher, "QUEUE_BYTES", 500)
         async with watching(storage, b"/", Revision(1)) as watch:
-            waiting = asyncio.create_task(collect(watch, 1))
-            await asyncio.sleep(0)
+            waiting = await begun(collect(watch, 1))
             await storage.create(b"/first", b"")
-            keys = [change.key for change in await waiting]
+            assert [change.key for change in await waiting] == [b"/first"]
             for number in range(50):
-                await storage.create(b"/%d" % number, b"v" * 100)
-            keys += [change.key for change in await collect(watch, 50)]
-        assert keys == [b"/first", *(b"/%d" % number for number in range(50))]
+                last = await storage.create(b"/%d" % number, b"v" * 100)
+            yield watch, last
+
+
+def test_a_watch_that_falls_behind_goes_on_from_the_history(path: Path) -> None:
+    async def story(storage: SqliteStorage) -> None:
+        async with left_behind(storage) as (watch, _):
+            keys = [change.key for change in await collect(watch, 50)]
+        assert keys == [b"/%d" % number for number in range(50)]
 
     run(path, story)
 
 
-def test_a_watch_that_falls_behind_a_compaction_is_told(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watcher, "QUEUE_BYTES", 500)
-
+def test_a_watch_that_falls_behind_a_compaction_is_told(path: Path) -> None:
     async def story(storage: SqliteStorage) -> None:
-        async with watching(storage, b"/", Revision(1)) as watch:
-            waiting = asyncio.create_task(collect(watch, 1))
-            await asyncio.sleep(0)
-            await storage.create(b"/first", b"")
-            await waiting
-            for number in range(50):
-                last = await storage.create(b"/%d" % number, b"v" * 100)
+        async with left_behind(storage) as (watch, last):
             await storage.compact(last)
             with pytest.raises(Compacted):
                 await anext(watch)
@@ -388,8 +382,7 @@ def test_a_history_of_large_values_is_read_in_several_batches(
 def test_a_watch_hears_of_revisions_that_pass_outside_its_prefix(path: Path) -> None:
     async def story(storage: SqliteStorage) -> None:
         async with watching(storage, b"/pods/", Revision(1)) as watch:
-            waiting = asyncio.create_task(anext(watch))
-            await asyncio.sleep(0)
+            waiting = await begun(anext(watch))
             revision = await storage.create(b"/other", b"")
             batch = await waiting
         assert (list(batch.changes), batch.revision) == ([], revision)
