@@ -13,4 +13,6 @@ hypothesis.settings.register_profile("ci", derandomize=True, print_blob=True)
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
 
-pytest.register_assert_rewrite("tests.contract.storage", "tests.contract.eventlog")
+pytest.register_assert_rewrite(
+    "tests.contract.storage", "tests.contract.eventlog", "tests.contract.redis_log"
+)
