@@ -28,7 +28,7 @@ from shared.storage import Revision
 from shared.storage.etcd import EtcdStorage
 from shared.storage.etcd.election import Election, Holder
 from tests.contract.etcd_server import EtcdProcess, free_ports, start_etcd
-from tests.contract.redis_server import RedisProcess, start_redis
+from tests.contract.redis_server import RedisProcess
 
 PATIENCE_S = 20.0
 PREFIX = b"/registry/configmaps/default/"
@@ -42,10 +42,8 @@ def etcd(tmp_path: Path) -> Iterator[EtcdProcess]:
 
 
 @pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisProcess]:
-    process = start_redis(tmp_path / "redis")
-    yield process
-    process.kill()
+def redis(own_redis: RedisProcess) -> RedisProcess:
+    return own_redis
 
 
 def configmap(name: str, turn: int = 0) -> bytes:
@@ -93,6 +91,19 @@ class World:
             await asyncio.gather(leading, return_exceptions=True)
             await log.aclose()
 
+    async def deliver(self, name: str) -> Revision:
+        """Write, and wait until readers of the log have it from whoever leads."""
+        revision = await self.write(name)
+        await self.names(after=1, until=revision)
+        return revision
+
+    async def led(self, name: str, state: State | None = None) -> Revision:
+        """Lead for a while: until `name` is written and delivered, and known to the state."""
+        async with self.leader(state):
+            revision = await self.deliver(name)
+            await until(lambda: state is None or state.revision >= revision)
+        return revision
+
     async def names(self, *, after: int, until: Revision) -> list[str]:
         """Return what a reader sees of the names written after `after`, up to `until`."""
         seen: list[str] = []
@@ -129,6 +140,20 @@ def play(etcd: EtcdProcess, redis: RedisProcess) -> Callable[..., None]:
 Play = Callable[[Callable[[World], Awaitable[None]]], None]
 
 
+@asynccontextmanager
+async def another_etcd(data_dir: Path, world: World) -> AsyncIterator[World]:
+    """A world that has the Redis in common with `world`, and in its etcd a longer history."""
+    etcd = start_etcd(data_dir, "--unsafe-no-fsync")
+    try:
+        storage = await EtcdStorage.open(etcd.url)
+        for number in range(20):
+            await storage.create(PREFIX + b"x%d" % number, configmap("x"))
+        yield World(storage, world.log, world.redis)
+        await storage.aclose()
+    finally:
+        etcd.kill()
+
+
 def test_an_empty_log_is_filled_with_what_etcd_still_knows(play: Play) -> None:
     async def story(world: World) -> None:
         for name in ("a", "b", "c"):
@@ -155,9 +180,7 @@ def test_what_etcd_has_compacted_is_not_in_it_and_the_rest_is(play: Play) -> Non
 
 def test_the_next_leader_goes_on_behind_the_last_entry(play: Play) -> None:
     async def story(world: World) -> None:
-        async with world.leader():
-            last = await world.write("a")
-            await world.names(after=1, until=last)
+        await world.led("a")
         await world.write("b")  # while nobody leads
         async with world.leader() as leader:
             last = await world.write("c")
@@ -181,8 +204,7 @@ def test_two_leaders_at_once_are_one_to_readers(play: Play) -> None:
 def test_a_log_that_was_emptied_is_filled_again_and_readers_go_on(play: Play) -> None:
     async def story(world: World) -> None:
         async with world.leader() as leader:
-            first = await world.write("a")
-            await world.names(after=1, until=first)
+            first = await world.deliver("a")
             world.redis.do("FLUSHALL")
             await world.write("b")
             last = await world.write("c")
@@ -196,8 +218,7 @@ def test_a_log_that_was_emptied_is_filled_again_and_readers_go_on(play: Play) ->
 def test_a_redis_that_was_killed_is_filled_again_when_it_is_back(play: Play) -> None:
     async def story(world: World) -> None:
         async with world.leader():
-            first = await world.write("a")
-            await world.names(after=1, until=first)
+            await world.deliver("a")
             world.redis.kill()
             await world.write("b")  # writes do not need it
             await asyncio.sleep(0.3)
@@ -210,9 +231,7 @@ def test_a_redis_that_was_killed_is_filled_again_when_it_is_back(play: Play) -> 
 
 def test_a_log_that_ends_before_what_etcd_knows_shows_readers_a_hole(play: Play) -> None:
     async def story(world: World) -> None:
-        async with world.leader():
-            first = await world.write("a")
-            await world.names(after=1, until=first)
+        first = await world.led("a")
         await world.write("b")
         compacted = await world.write("c")
         last = await world.write("d")
@@ -225,23 +244,10 @@ def test_a_log_that_ends_before_what_etcd_knows_shows_readers_a_hole(play: Play)
     play(story)
 
 
-def test_the_log_of_another_etcd_is_thrown_away(
-    play: Play, tmp_path: Path, redis: RedisProcess
-) -> None:
-    async def elsewhere(world: World) -> None:
-        async with world.leader():
-            last = await world.write("a")
-            await world.names(after=1, until=last)
-
+def test_the_log_of_another_etcd_is_thrown_away(play: Play, tmp_path: Path) -> None:
     async def story(world: World) -> None:
-        other = start_etcd(tmp_path / "other", "--unsafe-no-fsync")
-        storage = await EtcdStorage.open(other.url)
-        for number in range(20):
-            await storage.create(PREFIX + b"x%d" % number, configmap("x"))
-        await elsewhere(World(storage, world.log, redis))
-        await storage.aclose()
-        other.kill()
-
+        async with another_etcd(tmp_path / "other", world) as elsewhere:
+            await elsewhere.led("a")
         last = await world.write("mine")
         async with world.leader() as leader:
             await until(lambda: leader.refills == 1)
@@ -250,25 +256,11 @@ def test_the_log_of_another_etcd_is_thrown_away(
     play(story)
 
 
-def test_a_state_of_another_etcd_is_thrown_away_with_its_log(
-    play: Play, tmp_path: Path, redis: RedisProcess
-) -> None:
-    state = State()
-
-    async def elsewhere(world: World) -> None:
-        async with world.leader(state):
-            last = await world.write("elsewhere")
-            await until(lambda: state.revision >= last)
-
+def test_a_state_of_another_etcd_is_thrown_away_with_its_log(play: Play, tmp_path: Path) -> None:
     async def story(world: World) -> None:
-        other = start_etcd(tmp_path / "other", "--unsafe-no-fsync")
-        storage = await EtcdStorage.open(other.url)
-        for number in range(20):
-            await storage.create(PREFIX + b"x%d" % number, configmap("x"))
-        await elsewhere(World(storage, world.log, redis))
-        await storage.aclose()
-        other.kill()
-
+        state = State()
+        async with another_etcd(tmp_path / "other", world) as elsewhere:
+            await elsewhere.led("elsewhere", state)
         async with world.leader(state) as leader:
             await until(lambda: leader.refills == 1)
             last = await world.write("mine")
@@ -298,12 +290,8 @@ def test_the_state_follows_and_is_given_as_a_snapshot(play: Play) -> None:
 def test_a_state_that_is_behind_the_log_reads_on_there_and_not_in_etcd(play: Play) -> None:
     async def story(world: World) -> None:
         state = State()
-        async with world.leader(state):
-            first = await world.write("a")
-            await world.names(after=1, until=first)
-        async with world.leader():  # another leads for a while
-            middle = await world.write("b")
-            await world.names(after=1, until=middle)
+        await world.led("a", state)
+        await world.led("b")  # by another
         lists = 0
         original = world.storage.list
 
@@ -325,10 +313,7 @@ def test_a_state_that_is_behind_the_log_reads_on_there_and_not_in_etcd(play: Pla
 def test_a_state_that_cannot_read_on_in_the_log_is_loaded_from_etcd(play: Play) -> None:
     async def story(world: World) -> None:
         state = State()
-        async with world.leader(state):
-            first = await world.write("a")
-            await world.names(after=1, until=first)
-            await until(lambda: state.revision >= first)
+        await world.led("a", state)
         middle = await world.write("b")
         # As a leader of another version has written it, and died.
         world.redis.do("XADD", "kubefan:events", f"{middle}-0", "e", "not ours")
