@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from services.apiserver.errors import NotFound
+from services.apiserver.errors import MethodNotSupported, NotFound
 from services.apiserver.handlers.dispatch import Dispatch
 from services.apiserver.stages.resolve import request_info
 from shared.resources import builtin_table
@@ -30,3 +30,15 @@ def test_a_subresource_that_there_is_not_is_not_found(path: str) -> None:
     request.info = request_info("GET", path, {})
     with pytest.raises(NotFound, match="could not find the requested resource"):
         asyncio.run(dispatch(request))
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_component_statuses_are_only_read_and_a_refusal_warns_of_nothing(method: str) -> None:
+    nobody = cast(Any, None)
+    dispatch = Dispatch(builtin_table(), *[nobody] * 7)
+    path = "/api/v1/componentstatuses/etcd-0"
+    request = request_of(path, method=method)
+    request.info = request_info(method, path, {})
+    with pytest.raises(MethodNotSupported):
+        asyncio.run(dispatch(request))
+    assert request.notices == []

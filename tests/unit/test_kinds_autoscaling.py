@@ -106,6 +106,10 @@ def test_an_autoscaler_gets_defaults() -> None:
                 ("spec.behavior.scaleUp.policies[0].periodSeconds", "Invalid"),
             ],
         ),
+        (
+            {"behavior": {"scaleDown": {"policies": []}}},
+            [("spec.behavior.scaleDown.policies", "Required")],
+        ),
     ],
 )
 def test_an_autoscaler_is_refused_for(spec: Object, causes: list[tuple[str, str]]) -> None:

@@ -205,3 +205,28 @@ def test_only_placed_pods_have_a_node() -> None:
     with pytest.raises(BadRequest):
         pod_log.node_of(pod())
     assert pod_log.unknown_node("n").details == {"name": "n", "kind": "pods"}
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("web", "web"), ("web:80", "web"), ("https:web:", "web"), (":web:80", "web")],
+)
+def test_a_proxied_pod_is_named_with_scheme_and_port(text: str, name: str) -> None:
+    assert pod_log.proxied_name(text) == name
+
+
+@pytest.mark.parametrize("text", ["", ":80", "ftp:web:80", "http:web:80:more"])
+def test_what_names_no_pod_to_proxy_is_refused(text: str) -> None:
+    with pytest.raises(BadRequest, match="invalid pod request"):
+        pod_log.proxied_name(text)
+
+
+@pytest.mark.parametrize("address", ["", "127.0.0.1", "169.254.1.1", "::1", "0.0.0.0", "224.0.0.1"])
+def test_a_proxy_reaches_no_pod_without_an_address_of_its_own(address: str) -> None:
+    status = {"podIPs": [{"ip": address}]} if address else {}
+    with pytest.raises(BadRequest, match="address not allowed"):
+        pod_log.check_proxied_address({"status": status})
+
+
+def test_a_proxy_reaches_a_pod_with_an_address() -> None:
+    pod_log.check_proxied_address({"status": {"podIPs": [{"ip": "10.1.2.3"}]}})

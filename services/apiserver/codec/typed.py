@@ -31,6 +31,10 @@ _FieldEntry = tuple[type | None, Decoder, bool]
 """A type taken as it is, the decoder for all others, whether an empty result is left out."""
 
 
+EMPTY_COUNTS = frozenset([("io.k8s.api.autoscaling.v2.HPAScalingRules", "policies")])
+"""Lists of which the defaults tell an empty one from none, though both print alike."""
+
+
 @cache
 def decoder_for(type_: str) -> Decoder:
     """Return the decoder of a type as FieldFact.type writes it."""
@@ -108,7 +112,7 @@ def _fill(
         table[name] = (
             leaves.TAKEN.get(fact.type.lstrip("*")),
             decoder_for(fact.type),
-            _omits_empty(fact),
+            _omits_empty(fact) and (definition, name) not in EMPTY_COUNTS,
         )
         if _always_printed(fact):
             struct = _is_struct(fact.type)

@@ -67,11 +67,14 @@ class Dispatch:
         self._check_shape(info, resource)
         check_name(info.name if len(info.parts) > 1 else "")
         request.resource = resource
+        is_component = resource.name == "componentstatuses"
+        if is_component and request.method != "GET":
+            raise method_not_allowed()
         warning = DEPRECATED.get((info.group, info.version, info.resource))
         if warning is not None:
             request.notices.append(warning_header(warning))
             request.audit.annotate("k8s.io/deprecated", "true")
-        if resource.name == "componentstatuses" and request.method == "GET":
+        if is_component:
             return await self._components.answer(request)
         served = self._registry.find(info.group, info.version, info.resource)
         return await self._resource(request, resource, served)

@@ -23,9 +23,11 @@ from services.apiserver.kinds.pod_eviction import (
     with_disruption_target,
 )
 from services.apiserver.kinds.pod_log import (
+    check_proxied_address,
     choose_container,
     node_of,
     parse_log_options,
+    proxied_name,
     unknown_node,
 )
 from services.apiserver.read.get import is_pretty, read
@@ -42,6 +44,7 @@ from shared.resources import Resource
 Action = Callable[[Request, Served], Awaitable[AnyResponse]]
 
 EVICTION_ATTEMPTS = 5
+PROXY_VERBS = ("get", "create", "update", "patch", "delete")
 
 
 class PodActions:
@@ -60,6 +63,7 @@ class PodActions:
             ("attach", "create"): self.connect,
             ("portforward", "get"): self.connect,
             ("portforward", "create"): self.connect,
+            **{("proxy", verb): self.proxy for verb in PROXY_VERBS},
         }
 
     def action(self, resource: Resource, subresource: str, verb: str) -> Action | None:
@@ -156,6 +160,14 @@ class PodActions:
         if request.info.subresource != "portforward":
             choose_container(pod, wanted)
         raise self._unreachable(node)
+
+    async def proxy(self, request: Request, pods: Served) -> AnyResponse:
+        """proxy, as far as it comes without a connection to the pod."""
+        pod = await self._pod(pods, request, proxied_name(request.info.name))
+        check_proxied_address(pod)
+        raise ApiError(
+            "pods/proxy is not supported by kubefan yet", code=501, reason="NotImplemented"
+        )
 
     def _unreachable(self, node: str) -> ApiError:
         nodes = self._registry.stored("", "nodes")

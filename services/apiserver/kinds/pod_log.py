@@ -1,12 +1,14 @@
 """pods/log, exec, attach, portforward, proxy: what can be said of them without a kubelet.
 
-Source: kube-apiserver v1.36.2, pkg/registry/core/pod/strategy.go (LogLocation, streamLocation),
+Source: kube-apiserver v1.36.2, pkg/registry/core/pod/strategy.go (LogLocation, streamLocation,
+ResourceLocation), apimachinery/pkg/util/{net/port_split.go,proxy/dial.go},
 pkg/registry/core/pod/rest/log.go, pkg/apis/core/validation/validation.go
 (ValidatePodLogOptions).
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -90,6 +92,40 @@ def node_of(pod: Object) -> str:
     if not node:
         raise BadRequest(f"pod {pod['metadata']['name']} does not have a host assigned")
     return str(node)
+
+
+def proxied_name(text: str) -> str:
+    """Return the pod's name in NAME, NAME:PORT or SCHEME:NAME:PORT.
+
+    Raises:
+        BadRequest: it is none of these.
+    """
+    parts = text.split(":")
+    name = parts[0] if len(parts) < 3 else parts[1]
+    if len(parts) > 3 or not name or (len(parts) == 3 and parts[0] not in ("", "http", "https")):
+        raise BadRequest(f'invalid pod request "{text}"')
+    return name
+
+
+def check_proxied_address(pod: Object) -> None:
+    """Refuse what a proxy must not reach: a pod without an address, or with one of this machine.
+
+    Raises:
+        BadRequest: the pod has no address that is reached from elsewhere.
+    """
+    addresses = pod.get("status", {}).get("podIPs") or ()
+    try:
+        address = ipaddress.ip_address(addresses[0]["ip"] if addresses else "")
+    except ValueError:
+        raise BadRequest("address not allowed") from None
+    if (
+        address.is_loopback
+        or address.is_link_local
+        or address.is_multicast
+        or address.is_unspecified
+        or str(address) == "255.255.255.255"
+    ):
+        raise BadRequest("address not allowed")
 
 
 def unknown_node(node: str) -> NotFound:
