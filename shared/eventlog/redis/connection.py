@@ -174,6 +174,7 @@ class Link:
         except BaseException as error:
             # Half an answer may be on its way: nothing more can be asked here.
             wire.close()
+            self._wire = None
             if isinstance(error, (Broken, TimeoutError)):
                 raise self._unavailable(error) from error
             raise
@@ -181,6 +182,17 @@ class Link:
             if isinstance(reply, hiredis.ReplyError):
                 raise translate(str(reply))
         return replies
+
+    def check_not_lost(self) -> None:
+        """Say once that the connection has ended since the last answer.
+
+        Raises:
+            EventLogUnavailable: it has; the next `ask` makes another.
+        """
+        wire = self._wire
+        if wire is not None and not wire.is_open:
+            self._wire = None
+            raise EventLogUnavailable(f"Redis at {self._server}: the connection was lost")
 
     async def _connect(self) -> Wire:
         # A task, so that `close` can end it.

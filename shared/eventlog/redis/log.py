@@ -74,6 +74,9 @@ class RedisEventLog:
         self._link_in_use = asyncio.Lock()
         self._stream_exists = False
         """As whoever appends has been told last."""
+        self._is_measured = False
+        """Since `bounds` were looked at: others may have appended before, as much as they trimmed,
+        so that its length alone does not tell it."""
         self._readers: set[Reader] = set()
         self._closed = False
 
@@ -96,6 +99,8 @@ class RedisEventLog:
     async def append(self, entry: Entry) -> bool:
         packed = pack_entry(entry)
         async with self._using_link() as link:
+            # Behind another connection there may be another Redis, or an earlier state of it.
+            link.check_not_lost()
             option = (b"NOMKSTREAM",) if self._stream_exists else ()
             add = (b"XADD", self._key, *option, entry_id(entry.revision), FIELD, packed)
             try:
@@ -114,8 +119,9 @@ class RedisEventLog:
                 raise EventLogUnavailable("the event log is gone, and has to be filled anew")
             self._stream_exists = True
             self._retention.add(len(packed))
-            if length != len(self._retention):  # others append too, or did before this process
+            if length != len(self._retention) or not self._is_measured:  # others append too
                 self._retention.replace(*await measure(link, self._key))
+                self._is_measured = True
             kept = self._retention.trim()
             if kept is not None:
                 await link.ask((b"XTRIM", self._key, b"MAXLEN", kept))
@@ -140,6 +146,7 @@ class RedisEventLog:
         async with self._using_link() as link:
             stream = await look_at(link, self._key)
             self._stream_exists = stream is not None
+            self._is_measured = False
         return None if stream is None else stream.bounds(Unpacker())
 
     async def read(self, *, after: Revision) -> AsyncGenerator[Entry, None]:
