@@ -59,7 +59,8 @@ class Distribution:
 
 
 def _bound(value: float) -> str:
-    return f"{value:g}"
+    """Print a bound as Go does: all its digits, and no more."""
+    return repr(float(value)).removesuffix(".0")
 
 
 class Metrics:

@@ -12,6 +12,7 @@ from services.apiserver.flowcontrol import PriorityLevels, WorkEstimator
 from services.apiserver.flowcontrol.config import level_config, schema_config
 from services.apiserver.flowcontrol.dump import dump
 from services.apiserver.flowcontrol.metrics import families
+from services.apiserver.flowcontrol.work import ONE_SEAT, Work
 from services.apiserver.http.protocol import WRITER
 from services.apiserver.http.request import ClientDisconnected, Request
 from services.apiserver.requestinfo import UserInfo
@@ -234,6 +235,81 @@ def test_the_metrics_tell_what_happened() -> None:
         assert values["request_wait_duration_seconds_sum", *key, "true"] == pytest.approx(0.6)
         assert values["current_limit_seats", "l"] == 1
         assert values["nominal_limit_seats", "l"] == 1
+
+    fakeclock.run(test())
+
+
+def shown(control: PriorityAndFairness) -> dict[tuple[str, ...], float]:
+    """The metrics of the flow «s» in the level «l»: name and further labels to value."""
+    return {
+        (one.name.removeprefix("apiserver_flowcontrol_"), *list(one.labels.values())[2:]): one.value
+        for family in families(control.levels)
+        for one in family.samples
+        if (one.labels.get("flow_schema"), one.labels.get("priority_level")) == ("s", "l")
+    }
+
+
+def test_the_metrics_tell_how_long_requests_had_their_seats() -> None:
+    async def test() -> None:
+        control = fairness(seats=10)
+        for verb, seconds in (("get", 0.01), ("list", 0.3), ("watch", 0.03)):
+            admitted = control.admit(asking(ALICE, verb))
+            await asyncio.sleep(seconds)
+            admitted.leave()
+        values, name = shown(control), "request_execution_seconds"
+        assert values[f"{name}_count", "regular"] == 2
+        assert values[f"{name}_bucket", "regular", "0.02"] == 1
+        assert values[f"{name}_sum", "regular"] == pytest.approx(0.31)
+        assert values[f"{name}_count", "watch"] == 1
+        assert values[f"{name}_bucket", "watch", "0.02"] == 0
+
+    fakeclock.run(test())
+
+
+class WideCreates(WorkEstimator):
+    """Finds that a create takes three seats, everything else one."""
+
+    def estimate(self, request: Request, level_seats: int) -> Work:
+        return Work(3) if request.info.verb == "create" else ONE_SEAT
+
+
+def test_the_metrics_tell_how_many_seats_all_requests_want_also_those_refused() -> None:
+    async def test() -> None:
+        control = fairness(seats=4)
+        control.estimator = WideCreates(lambda group, resource: None)
+        for verb in ("get", "list", "create"):
+            control.admit(asking(ALICE, verb)).leave()
+        holding = [control.admit(asking(ALICE)) for _ in range(4)]
+        waiting = [control.admit(asking(ALICE, verb)) for verb in ("get", "create")]
+        with pytest.raises(TooManyRequests):
+            control.admit(asking(ALICE, "create"))
+        values, name = shown(control), "work_estimated_seats"
+        assert values[f"{name}_bucket", "1"] == 7
+        assert values[f"{name}_bucket", "2"] == 7
+        assert values[f"{name}_count",] == values[f"{name}_bucket", "4"] == 10
+        assert values[f"{name}_sum",] == 7 + 3 * 3
+        assert values["current_inqueue_seats",] == 1 + 3
+        for one in (*waiting, *holding):
+            one.leave()
+        values = shown(control)
+        assert values["current_inqueue_seats",] == 0
+        assert values["request_wait_duration_seconds_count", "false"] == 3
+        assert values[f"{name}_count",] == 10
+
+    fakeclock.run(test())
+
+
+def test_the_metrics_tell_of_a_wide_request_that_finds_too_few_free_seats() -> None:
+    async def test() -> None:
+        control = fairness(seats=3)
+        control.estimator = WideCreates(lambda group, resource: None)
+        first = control.admit(asking(ALICE))
+        wide = control.admit(asking(ALICE, "create"))
+        assert wide.waits
+        assert shown(control)["request_dispatch_no_accommodation_total",] == 1
+        first.leave()
+        await wide.wait()
+        wide.leave()
 
     fakeclock.run(test())
 

@@ -8,7 +8,8 @@ from services.apiserver.flowcontrol.configuration import FlowConfiguration
 from services.apiserver.flowcontrol.defaults import ensure_defaults
 from services.apiserver.flowcontrol.estimate import WorkEstimator
 from services.apiserver.flowcontrol.levels import PriorityLevels
-from services.apiserver.flowcontrol.queueset import QueueSet, Refused, Tally, Ticket
+from services.apiserver.flowcontrol.queueset import QueueSet, Ticket
+from services.apiserver.flowcontrol.tally import Refused, Tally
 from services.apiserver.flowcontrol.work import ONE_SEAT, Work
 
 __all__ = [

@@ -21,9 +21,10 @@ from services.apiserver.flowcontrol.config import (
     in_matching_order,
     mandatory_level,
 )
-from services.apiserver.flowcontrol.queueset import QueueSet, Tally
+from services.apiserver.flowcontrol.queueset import QueueSet
 from services.apiserver.flowcontrol.retryafter import RetryAfter
 from services.apiserver.flowcontrol.shufflesharding import deal, flow_hash
+from services.apiserver.flowcontrol.tally import Tally
 from services.apiserver.http.request import Header
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 

@@ -15,11 +15,14 @@ from prometheus_client.core import (
 )
 
 from services.apiserver.flowcontrol.levels import PriorityLevel, PriorityLevels
-from services.apiserver.flowcontrol.queueset import WAIT_BUCKETS_S, Tally
+from services.apiserver.flowcontrol.tally import Tally
 from services.apiserver.metrics import Distribution
 
 PREFIX = "apiserver_flowcontrol"
 OF_FLOW = ("priority_level", "flow_schema")
+
+OfFlow = tuple[str, str, Tally]
+"""What the requests of a FlowSchema (second) do in a level (first)."""
 
 _FLOW_GAUGES: tuple[tuple[str, str, Callable[[Tally], int]], ...] = (
     (
@@ -38,6 +41,11 @@ _FLOW_GAUGES: tuple[tuple[str, str, Callable[[Tally], int]], ...] = (
         "current_inqueue_requests",
         "Number of requests currently pending in queues of the API Priority and Fairness subsystem",
         lambda tally: tally.waiting,
+    ),
+    (
+        "current_inqueue_seats",
+        "Number of seats currently pending in queues of the API Priority and Fairness subsystem",
+        lambda tally: tally.waiting_seats,
     ),
 )
 _LEVEL_GAUGES: tuple[tuple[str, str, Callable[[PriorityLevel], float]], ...] = (
@@ -82,6 +90,7 @@ _LEVEL_GAUGES: tuple[tuple[str, str, Callable[[PriorityLevel], float]], ...] = (
         lambda level: level.queues.demand.smoothed,
     ),
     ("target_seats", "Seat allocation targets", lambda level: level.target),
+    ("current_r", "R(time of last change)", lambda level: level.queues.r),
 )
 
 
@@ -98,6 +107,11 @@ def families(levels: PriorityLevels) -> Iterator[Metric]:
         for level, state in levels.levels.items():
             gauge.add_metric((level,), of_level(state))
         yield gauge
+    yield from _counters(tallies)
+    yield from _distributions(tallies)
+
+
+def _counters(tallies: Sequence[OfFlow]) -> Iterator[Metric]:
     dispatched = CounterMetricFamily(
         f"{PREFIX}_dispatched_requests",
         "Number of requests executed by API Priority and Fairness subsystem",
@@ -108,25 +122,62 @@ def families(levels: PriorityLevels) -> Iterator[Metric]:
         "Number of requests rejected by API Priority and Fairness subsystem",
         labels=(*OF_FLOW, "reason"),
     )
-    waits = HistogramMetricFamily(
-        f"{PREFIX}_request_wait_duration_seconds",
-        "Length of time a request spent waiting in its queue",
-        labels=(*OF_FLOW, "execute"),
+    unaccommodated = CounterMetricFamily(
+        f"{PREFIX}_request_dispatch_no_accommodation",
+        "Number of times a dispatch attempt resulted in a non accommodation due to lack of"
+        " available seats",
+        labels=OF_FLOW,
     )
     for level, schema, tally in tallies:
         dispatched.add_metric((level, schema), tally.dispatched)
         for reason, count in tally.refused.items():
             rejected.add_metric((level, schema, reason), count)
-        at_once = tally.dispatched - sum(tally.waited_s.counts)
-        for execute, waited, before in (
-            ("true", tally.waited_s, at_once),
-            ("false", tally.waited_in_vain, 0),
+        if tally.unaccommodated:
+            unaccommodated.add_metric((level, schema), tally.unaccommodated)
+    return iter((dispatched, rejected, unaccommodated))
+
+
+def _distributions(tallies: Sequence[OfFlow]) -> Iterator[Metric]:
+    waits = HistogramMetricFamily(
+        f"{PREFIX}_request_wait_duration_seconds",
+        "Length of time a request spent waiting in its queue",
+        labels=(*OF_FLOW, "execute"),
+    )
+    executions = HistogramMetricFamily(
+        f"{PREFIX}_request_execution_seconds",
+        "Duration of initial stage (for a WATCH) or any (for a non-WATCH) stage of request"
+        " execution in the API Priority and Fairness subsystem",
+        labels=(*OF_FLOW, "type"),
+    )
+    seats = HistogramMetricFamily(
+        f"{PREFIX}_work_estimated_seats",
+        "Number of estimated seats (maximum of initial and final seats) associated with requests"
+        " in API Priority and Fairness",
+        labels=OF_FLOW,
+    )
+    for level, schema, tally in tallies:
+        arrived = tally.arrived
+        if not arrived:
+            continue
+        # Most requests neither wait nor want a second seat: they are counted by what they are
+        # not, for nothing.
+        for execute, waited, total in (
+            ("true", tally.waited_s, tally.dispatched),
+            ("false", tally.waited_in_vain, sum(tally.refused.values())),
         ):
-            waits.add_metric((level, schema, execute), _with(waited, before), sum_value=waited.sum)
-    yield from (dispatched, rejected, waits)
+            buckets = _with(waited, total - sum(waited.counts))
+            waits.add_metric((level, schema, execute), buckets, sum_value=waited.sum)
+        for kind, executed in (("regular", tally.executed_s), ("watch", tally.initialized_s)):
+            if any(executed.counts):
+                executions.add_metric(
+                    (level, schema, kind), executed.buckets(), sum_value=executed.sum
+                )
+        narrow = arrived - sum(tally.wide_seats.counts)
+        buckets = _with(tally.wide_seats, narrow)
+        seats.add_metric((level, schema), buckets, sum_value=tally.wide_seats.sum + narrow)
+    return iter((waits, executions, seats))
 
 
-def _with(waited: Distribution, at_once: int) -> Sequence[tuple[str, float]]:
-    """Return the buckets of those that waited and those that did not."""
-    assert len(waited.bounds) == len(WAIT_BUCKETS_S)
-    return [(bound, count + at_once) for bound, count in waited.buckets()]
+def _with(distribution: Distribution, first: int) -> Sequence[tuple[str, float]]:
+    """Return the buckets with so many more in the first one."""
+    return [(bound, count + first) for bound, count in distribution.buckets()]

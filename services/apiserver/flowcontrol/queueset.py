@@ -18,48 +18,8 @@ from collections.abc import Callable, Iterator
 
 from services.apiserver.flowcontrol.config import Queuing
 from services.apiserver.flowcontrol.demand import SeatDemand
+from services.apiserver.flowcontrol.tally import Refused, Tally
 from services.apiserver.flowcontrol.work import ESTIMATED_SERVICE_S, Work
-from services.apiserver.metrics import Distribution
-
-WAIT_BUCKETS_S = (0.0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0)
-
-
-class Refused(Exception):
-    """The level takes no more of this flow now. `reason` is what the metrics call it."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class Tally:
-    """What one FlowSchema's requests do in one level: the metrics' numbers."""
-
-    __slots__ = (
-        "dispatched",
-        "executing",
-        "executing_seats",
-        "refused",
-        "waited_in_vain",
-        "waited_s",
-        "waiting",
-    )
-
-    def __init__(self) -> None:
-        self.executing = 0
-        self.executing_seats = 0
-        self.waiting = 0
-        self.dispatched = 0
-        self.refused: dict[str, int] = {}
-        """Count by reason."""
-        self.waited_s = Distribution(WAIT_BUCKETS_S)
-        """Of the requests that had to wait; all others were dispatched at once."""
-        self.waited_in_vain = Distribution(WAIT_BUCKETS_S)
-        """Of those that waited and got nothing (seconds, too)."""
-
-    def refuse(self, reason: str) -> Refused:
-        self.refused[reason] = self.refused.get(reason, 0) + 1
-        return Refused(reason)
 
 
 class Queue:
@@ -99,6 +59,7 @@ class Ticket:
         "_set",
         "arrival_r",
         "arrived",
+        "executed",
         "flow",
         "granted",
         "queue",
@@ -117,6 +78,8 @@ class Ticket:
         self.work = work
         self.flow = flow
         """What tells its flow from others of its schema; shown to people."""
+        self.executed = tally.executed_s
+        """Where it is counted how long it had its seats (seconds)."""
         self.started = 0.0
         """When it got its seats; 0 while it has none, and again after `leave`."""
         self.granted: asyncio.Future[None] | None = None
@@ -287,6 +250,7 @@ class QueueSet:
             self.r += (now - self._r_at) * due / self._active
         self._r_at = now
         served_s = now - ticket.started
+        ticket.executed.observe(served_s)
         ticket.started = 0.0
         ticket.granted = None
         self.executing -= 1
@@ -371,6 +335,7 @@ class QueueSet:
         self.waiting += 1
         self.seats_waiting += ticket.work.seats
         ticket.tally.waiting += 1
+        ticket.tally.waiting_seats += ticket.work.seats
         self.demand.set(self.seats_in_use + self.seats_waiting, self._r_at)
 
     def _unqueue(self, ticket: Ticket, queue: Queue) -> None:
@@ -383,6 +348,7 @@ class QueueSet:
         self.waiting -= 1
         self.seats_waiting -= ticket.work.seats
         ticket.tally.waiting -= 1
+        ticket.tally.waiting_seats -= ticket.work.seats
 
     def _dispatch_waiting(self) -> None:
         """Give seats to waiting requests while there are any, in fair order."""
@@ -390,6 +356,7 @@ class QueueSet:
             queue = self._next_queue()
             ticket = next(iter(queue.waiting))
             if not self._fits(ticket.work.seats):
+                ticket.tally.unaccommodated += 1
                 return  # it is its turn: nobody overtakes a wide one
             now = self._r_at
             self._unqueue(ticket, queue)

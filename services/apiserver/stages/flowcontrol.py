@@ -17,7 +17,8 @@ from services.apiserver.authorization import MASTERS
 from services.apiserver.errors import TooManyRequests
 from services.apiserver.flowcontrol.estimate import WatchKey, WorkEstimator
 from services.apiserver.flowcontrol.levels import PriorityLevel, PriorityLevels
-from services.apiserver.flowcontrol.queueset import Refused, Tally, Ticket
+from services.apiserver.flowcontrol.queueset import Ticket
+from services.apiserver.flowcontrol.tally import Refused, Tally
 from services.apiserver.flowcontrol.work import ONE_SEAT, Work
 from services.apiserver.http.protocol import WRITER, StreamWriter
 from services.apiserver.http.request import ClientDisconnected, Request
@@ -182,7 +183,11 @@ class PriorityAndFairness:
             return UNCOUNTED
         headers, level, queues, hand, tally, flow = self._plan(request.user, info)
         request.notices += headers
-        work = ONE_SEAT if verb == "get" else self.estimator.estimate(request, level.max_seats)
+        work = ONE_SEAT
+        if verb != "get":
+            work = self.estimator.estimate(request, level.max_seats)
+            if work.seats > 1:
+                tally.wide_seats.observe(work.seats)
         admitted = _Admitted(work, tally, flow)
         admitted.control = self
         admitted.request = request
@@ -237,6 +242,7 @@ class _Admitted(Ticket):
         """Note what it is, now that it is served."""
         verb = self.request.info.verb
         if verb == "watch":
+            self.executed = self.tally.initialized_s
             self._watch = self.control.estimator.watches.opened(self.request)
         elif verb not in READING:
             self._mutates = True
