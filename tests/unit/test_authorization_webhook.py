@@ -10,14 +10,14 @@ from typing import Any
 import orjson
 import pytest
 
-from services.apiserver.authorization import AlwaysDeny, Decision, UserRules
+from services.apiserver.authorization import AlwaysDeny, Decision, NamedAuthorizer, UserRules
 from services.apiserver.authorization.configuration import (
     AuthorizerConfiguration,
     ConfigurationError,
     load,
     parse,
 )
-from services.apiserver.authorization.configured import ConfiguredAuthorizer, ModeAuthorizer
+from services.apiserver.authorization.configured import ConfiguredAuthorizer
 from services.apiserver.authorization.webhook import WebhookAuthorizer, WebhookSettings
 from services.apiserver.cel import compile_expression
 from services.apiserver.requestinfo import RequestInfo, UserInfo
@@ -371,11 +371,11 @@ def test_the_file_is_followed_and_a_bad_one_passed_over(tmp_path: Path) -> None:
     async def run() -> None:
         second = asyncio.Event()
 
-        def build(entry: AuthorizerConfiguration) -> ModeAuthorizer:
+        def build(entry: AuthorizerConfiguration) -> NamedAuthorizer:
             built.append(entry.name)
             if entry.name == "second":
                 second.set()
-            return AlwaysDeny()
+            return NamedAuthorizer(AlwaysDeny(), [0, 0])
 
         configured = ConfiguredAuthorizer(file, build, poll_interval_s=0.01)
         task = asyncio.create_task(configured.run(), name="follow")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from services.apiserver.authorization.metrics import Decided
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 
 MASTERS = "system:masters"
@@ -65,6 +66,10 @@ class RuleResolver(Protocol):
         ...
 
 
+class ModeAuthorizer(Authorizer, RuleResolver, Protocol):
+    """What a mode stands for: it decides, and lists what it can."""
+
+
 class MastersMay:
     """Members of system:masters may do anything."""
 
@@ -92,6 +97,25 @@ class AlwaysDeny:
         return UserRules()
 
 
+class NamedAuthorizer:
+    """An authorizer as the configuration has it, with the numbers of its name.
+
+    `decide` counts: to do that in here, around the authorizer, would be another 0.3 us a
+    request.
+    """
+
+    __slots__ = ("authorize", "authorizer", "decided", "user_rules")
+
+    def __init__(self, authorizer: ModeAuthorizer, decided: Decided) -> None:
+        self.authorizer = authorizer
+        self.authorize = authorizer.authorize
+        self.user_rules = authorizer.user_rules
+        self.decided = decided
+
+    def __repr__(self) -> str:
+        return f"<NamedAuthorizer {self.authorizer!r}>"
+
+
 async def decide(authorizers: Sequence[Authorizer], user: UserInfo, info: RequestInfo) -> Decision:
     """Return the first permission or denial; without one, the reasons and errors of all."""
     reasons: list[str] = []
@@ -99,6 +123,8 @@ async def decide(authorizers: Sequence[Authorizer], user: UserInfo, info: Reques
     for authorizer in authorizers:
         decision = await authorizer.authorize(user, info)
         if decision.allowed or decision.denied:
+            if type(authorizer) is NamedAuthorizer:
+                authorizer.decided[decision.allowed] += 1
             return decision
         if decision.reason:
             reasons.append(decision.reason)

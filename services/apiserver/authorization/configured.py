@@ -9,12 +9,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from services.apiserver.authorization.authorizer import (
-    Authorizer,
     Decision,
-    RuleResolver,
+    NamedAuthorizer,
     UserRules,
     all_user_rules,
     decide,
@@ -33,11 +31,7 @@ log = logging.getLogger("kubefan.apiserver")
 POLL_INTERVAL_S = 1.0
 
 
-class ModeAuthorizer(Authorizer, RuleResolver, Protocol):
-    """What a mode stands for: it decides, and lists what it can."""
-
-
-Build = Callable[[AuthorizerConfiguration], ModeAuthorizer]
+Build = Callable[[AuthorizerConfiguration], NamedAuthorizer]
 """Returns the authorizer of an entry; raises ConfigurationError where it can't be had."""
 
 
@@ -54,11 +48,11 @@ class ConfiguredAuthorizer:
         self._path = path
         self._build = build
         self._poll_interval_s = poll_interval_s
-        self._replaced: Sequence[ModeAuthorizer] = ()
+        self._replaced: Sequence[NamedAuthorizer] = ()
         self._seen = self._signature()
         found = load(path)
         self._fixed_types = {one.type for one in found} - {WEBHOOK}
-        self._current: Sequence[ModeAuthorizer] = [build(one) for one in found]
+        self._current: Sequence[NamedAuthorizer] = [build(one) for one in found]
 
     def __repr__(self) -> str:
         return f"<ConfiguredAuthorizer {list(self._current)!r}>"
@@ -103,7 +97,7 @@ class ConfiguredAuthorizer:
         return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-async def _close(authorizers: Sequence[ModeAuthorizer]) -> None:
+async def _close(authorizers: Sequence[NamedAuthorizer]) -> None:
     for one in authorizers:
-        if isinstance(one, WebhookAuthorizer):
-            await one.aclose()
+        if isinstance(one.authorizer, WebhookAuthorizer):
+            await one.authorizer.aclose()

@@ -22,6 +22,7 @@ from services.apiserver.authorization.accessreview import (
     condition_variable,
 )
 from services.apiserver.authorization.authorizer import NO_OPINION, Decision, UserRules
+from services.apiserver.authorization.metrics import WebhookMetrics
 from services.apiserver.cel import Budget, CelError, Program
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.webhooks.reviewclient import ReviewError
@@ -60,11 +61,13 @@ class WebhookAuthorizer:
         self,
         client: AsksReview,
         settings: WebhookSettings,
+        metrics: WebhookMetrics | None = None,
         *,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._settings = settings
+        self._metrics = metrics or WebhookMetrics()
         self._now = now
         self._kept: OrderedDict[bytes, tuple[float, dict[str, Any]]] = OrderedDict()
 
@@ -74,12 +77,15 @@ class WebhookAuthorizer:
     async def authorize(self, user: UserInfo, info: RequestInfo) -> Decision:
         spec = access_review_spec(user, info)
         try:
-            if not matches(self._settings.conditions, spec):
+            if self._settings.conditions and not self._matches(spec):
                 return NO_OPINION
             status = await self._status(spec, info)
         except (ReviewError, CelError) as error:
             log.error("webhook authorizer", extra={"why": str(error)})
-            return Decision(False, denied=self._settings.denies_on_error, error=str(error))
+            denies = self._settings.denies_on_error
+            if isinstance(error, ReviewError) and not denies:
+                self._metrics.failed_open[error.outcome] += 1
+            return Decision(False, denied=denies, error=str(error))
         allowed, denied = status.get("allowed") is True, status.get("denied") is True
         both = "webhook subject access review returned both allow and deny response"
         return Decision(
@@ -95,6 +101,24 @@ class WebhookAuthorizer:
     async def user_rules(self, user: UserInfo, namespace: str) -> UserRules:
         error = "webhook authorizer does not support user rule resolution"
         return UserRules((), incomplete=True, error=error)
+
+    def _matches(self, spec: dict[str, Any]) -> bool:
+        """Whether all conditions hold for a review's spec.
+
+        Raises:
+            CelError: none is false, but one has no value.
+        """
+        metrics, began = self._metrics, time.perf_counter()
+        matched, error = evaluate(self._settings.conditions, spec)
+        metrics.conditions_s.observe(time.perf_counter() - began)
+        if error is not None:
+            metrics.condition_errors += 1
+        if matched is None:
+            assert error is not None
+            raise error
+        if not matched:
+            metrics.exclusions += 1
+        return matched
 
     async def _status(self, spec: dict[str, Any], info: RequestInfo) -> dict[str, Any]:
         settings = self._settings
@@ -114,26 +138,23 @@ class WebhookAuthorizer:
         return status
 
 
-def matches(conditions: Sequence[Program], spec: dict[str, Any]) -> bool:
-    """Whether all conditions hold for a SubjectAccessReview's spec.
+def evaluate(
+    conditions: Sequence[Program], spec: dict[str, Any]
+) -> tuple[bool | None, CelError | None]:
+    """Return whether all conditions hold for a SubjectAccessReview's spec, and the first error.
 
-    Raises:
-        CelError: none is false, but one has no value.
+    None: none is false, but one has no value. A false one counts whatever the others are.
     """
-    if not conditions:
-        return True
     variables = {"request": condition_variable(spec)}
     budget = Budget()
     failed: CelError | None = None
     for condition in conditions:
         try:
             if condition.evaluate(variables, budget) is not True:
-                return False
+                return False, failed
         except CelError as error:
             failed = failed or error
-    if failed is not None:
-        raise failed
-    return True
+    return (True if failed is None else None), failed
 
 
 def _characters(info: RequestInfo) -> int:

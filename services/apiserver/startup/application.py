@@ -77,6 +77,7 @@ def application(options: ApiServerOptions, parts: Parts) -> Pipeline:
         "result",
         lambda: authentication.authenticate.attempts,
     )
+    metrics.source(parts.authorization.metrics.families)
     return Pipeline(
         authenticate=authentication.authenticate,
         authorizers=parts.authorization.authorizers,

@@ -13,6 +13,7 @@ from services.apiserver.authorization import (
     AlwaysDeny,
     Authorizer,
     MastersMay,
+    NamedAuthorizer,
     NodeAuthorizer,
     NodeGraph,
     RbacAuthorizer,
@@ -20,6 +21,7 @@ from services.apiserver.authorization import (
     RuleResolver,
 )
 from services.apiserver.authorization.abac import AbacAuthorizer, PolicyFileError, read_policy_file
+from services.apiserver.authorization.authorizer import ModeAuthorizer
 from services.apiserver.authorization.bootstrappolicy import node_rules
 from services.apiserver.authorization.configuration import (
     IN_CLUSTER,
@@ -27,8 +29,9 @@ from services.apiserver.authorization.configuration import (
     ConfigurationError,
     WebhookConfiguration,
 )
-from services.apiserver.authorization.configured import ConfiguredAuthorizer, ModeAuthorizer
+from services.apiserver.authorization.configured import ConfiguredAuthorizer
 from services.apiserver.authorization.followed import Source
+from services.apiserver.authorization.metrics import WEBHOOK_TYPE, AuthorizationMetrics
 from services.apiserver.authorization.roleindex import GROUP as RBAC_GROUP
 from services.apiserver.authorization.webhook import WebhookAuthorizer, WebhookSettings
 from services.apiserver.options import ApiServerOptions, OptionsError
@@ -39,17 +42,20 @@ from shared import kubeconfig
 from shared.kubeconfig import ClusterAccess, KubeconfigError
 
 WEBHOOK_TIMEOUT_S = 30.0
+WEBHOOK_NAME = "default"
+"""What the webhook of the flags is called in the metrics."""
 ACCOUNT_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
     """What users may: `authorizers` in the order they are asked, `resolvers` list what they
-    can, `rbac` is for what asks it alone."""
+    can, `rbac` is for what asks it alone, `metrics` counts."""
 
     authorizers: Sequence[Authorizer]
     resolvers: Sequence[RuleResolver]
     rbac: RbacAuthorizer
+    metrics: AuthorizationMetrics
 
     async def run(self) -> None:
         """Follow the file of --authorization-config; when cancelled, close connections."""
@@ -60,8 +66,9 @@ class Authorization:
             await asyncio.Event().wait()
         finally:
             for one in self.authorizers:
-                if isinstance(one, (ConfiguredAuthorizer, WebhookAuthorizer)):
-                    await one.aclose()
+                found = one.authorizer if isinstance(one, NamedAuthorizer) else one
+                if isinstance(found, (ConfiguredAuthorizer, WebhookAuthorizer)):
+                    await found.aclose()
 
 
 def authorization(options: ApiServerOptions, registry: Registry) -> Authorization:
@@ -73,11 +80,11 @@ def authorization(options: ApiServerOptions, registry: Registry) -> Authorizatio
     flags = options.authorization
     parts = _Parts(registry, flags)
     try:
-        modes: list[ModeAuthorizer]
+        modes: list[ConfiguredAuthorizer] | list[NamedAuthorizer]
         if flags.config:
             modes = [ConfiguredAuthorizer(Path(flags.config), parts.build)]
         else:
-            modes = [parts.of_mode(mode) for mode in flags.modes]
+            modes = [parts.of_flag(mode) for mode in flags.modes]
     except ConfigurationError as error:
         lines = [f"--authorization-config: {line}" for line in str(error).splitlines()]
         raise OptionsError("\n".join(lines)) from error
@@ -85,7 +92,7 @@ def authorization(options: ApiServerOptions, registry: Registry) -> Authorizatio
         raise OptionsError(f"--authorization-policy-file: {error}") from error
     except KubeconfigError as error:
         raise OptionsError(f"--authorization-webhook-config-file: {error}") from error
-    return Authorization([MastersMay(), *modes], modes, parts.rbac)
+    return Authorization([MastersMay(), *modes], modes, parts.rbac, parts.metrics)
 
 
 class _Parts:
@@ -96,8 +103,21 @@ class _Parts:
         self._flags = flags
         self.rbac = RbacAuthorizer(role_index(registry))
         self._node: NodeAuthorizer | None = None
+        self.metrics = AuthorizationMetrics()
 
-    def of_mode(self, mode: str) -> ModeAuthorizer:
+    def of_flag(self, mode: str) -> NamedAuthorizer:
+        """Return the authorizer of a mode of --authorization-mode.
+
+        Raises:
+            PolicyFileError, KubeconfigError: its file can't be used.
+        """
+        name = WEBHOOK_NAME if mode == WEBHOOK_TYPE else mode.lower()
+        return self._named(mode, name, self._of_mode(mode))
+
+    def _named(self, type: str, name: str, authorizer: ModeAuthorizer) -> NamedAuthorizer:
+        return NamedAuthorizer(authorizer, self.metrics.decided(type, name))
+
+    def _of_mode(self, mode: str) -> ModeAuthorizer:
         """Return the authorizer of a mode, as the flags want it.
 
         Raises:
@@ -118,18 +138,21 @@ class _Parts:
             case "ABAC":
                 return AbacAuthorizer(read_policy_file(Path(flags.policy_file)))
             case "Webhook":
+                metrics = self.metrics.webhook(WEBHOOK_NAME)
                 client = ReviewClient(
-                    kubeconfig.load(Path(flags.webhook_config_file)), timeout_s=WEBHOOK_TIMEOUT_S
+                    kubeconfig.load(Path(flags.webhook_config_file)),
+                    timeout_s=WEBHOOK_TIMEOUT_S,
+                    observe=metrics.called,
                 )
                 settings = WebhookSettings(
                     version=flags.webhook_version,
                     authorized_ttl_s=flags.webhook_authorized_ttl_s,
                     unauthorized_ttl_s=flags.webhook_unauthorized_ttl_s,
                 )
-                return WebhookAuthorizer(client, settings)
+                return WebhookAuthorizer(client, settings, metrics)
         raise ValueError(mode)
 
-    def build(self, entry: AuthorizerConfiguration) -> ModeAuthorizer:
+    def build(self, entry: AuthorizerConfiguration) -> NamedAuthorizer:
         """Return the authorizer of an entry of --authorization-config.
 
         Raises:
@@ -139,11 +162,15 @@ class _Parts:
             if entry.webhook is None:
                 if entry.type == "ABAC" and not self._flags.policy_file:
                     raise ConfigurationError("the type ABAC needs --authorization-policy-file")
-                return self.of_mode(entry.type)
-            client = ReviewClient(_access(entry.webhook), timeout_s=entry.webhook.timeout_s)
+                return self._named(entry.type, entry.name, self._of_mode(entry.type))
+            metrics = self.metrics.webhook(entry.name)
+            client = ReviewClient(
+                _access(entry.webhook), timeout_s=entry.webhook.timeout_s, observe=metrics.called
+            )
         except (PolicyFileError, KubeconfigError) as error:
             raise ConfigurationError(f"{entry.name}: {error}") from error
-        return WebhookAuthorizer(client, entry.webhook.settings)
+        authorizer = WebhookAuthorizer(client, entry.webhook.settings, metrics)
+        return self._named(entry.type, entry.name, authorizer)
 
 
 def _access(webhook: WebhookConfiguration) -> ClusterAccess:

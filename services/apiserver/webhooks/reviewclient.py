@@ -10,7 +10,9 @@ import asyncio
 import errno
 import random
 import ssl
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
@@ -23,31 +25,46 @@ ATTEMPTS = 5
 BACKOFF_S, BACKOFF_FACTOR, BACKOFF_JITTER = 0.5, 1.5, 0.2
 LIMIT_ANSWER_BYTES = 3 * 2**20
 TRANSIENT = (429, 500, 504)
+GATEWAY_TIMEOUT = 504
+
+Outcome = Literal["success", "error", "timeout", "canceled"]
+"""What became of one attempt, in the metrics' words."""
 
 
 class ReviewError(Exception):
     """No answer, or not a good one. `may_retry`: another attempt may do."""
 
-    def __init__(self, message: str, *, may_retry: bool = False) -> None:
+    def __init__(
+        self, message: str, *, may_retry: bool = False, outcome: Outcome = "error"
+    ) -> None:
         super().__init__(message)
         self.may_retry = may_retry
+        self.outcome = outcome
 
 
 class ReviewClient:
     """Keeps connections to one remote service. `timeout_s` is each attempt's.
+
+    `observe` is told of every attempt: what became of it, and its seconds.
 
     Raises:
         KubeconfigError: a certificate, a key or the token file can't be used.
     """
 
     def __init__(
-        self, access: ClusterAccess, *, timeout_s: float, backoff_s: float = BACKOFF_S
+        self,
+        access: ClusterAccess,
+        *,
+        timeout_s: float,
+        backoff_s: float = BACKOFF_S,
+        observe: Callable[[Outcome, float], None] | None = None,
     ) -> None:
         self._access = access
         self._trust = access.ssl_context()
         self._token = BearerToken(access)  # what we ourselves say who we are with
         self._timeout_s = timeout_s
         self._backoff_s = backoff_s
+        self._observe = observe
         self._session: ClientSession | None = None
         self._closed = False
 
@@ -69,13 +86,27 @@ class ReviewClient:
         delay_s = self._backoff_s
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return _status(await self._post(body), review)
+                return await self._attempt(body, review)
             except ReviewError as error:
                 if not error.may_retry or attempt == ATTEMPTS:
                     raise
             await asyncio.sleep(delay_s * (1 + random.random() * BACKOFF_JITTER))
             delay_s *= BACKOFF_FACTOR
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _attempt(self, body: bytes, review: dict[str, Any]) -> dict[str, Any]:
+        began = time.monotonic()
+        outcome: Outcome = "canceled"
+        try:
+            status = _status(await self._post(body), review)
+            outcome = "success"
+        except ReviewError as error:
+            outcome = error.outcome
+            raise
+        finally:
+            if self._observe is not None:
+                self._observe(outcome, time.monotonic() - began)
+        return status
 
     async def _post(self, body: bytes) -> bytes:
         import aiohttp  # only who has a webhook needs its 10 MB
@@ -105,10 +136,13 @@ class ReviewClient:
                     raise ReviewError(
                         f'Post "{url}": status {answer.status}',
                         may_retry=answer.status in TRANSIENT or "Retry-After" in answer.headers,
+                        outcome="timeout" if answer.status == GATEWAY_TIMEOUT else "error",
                     )
                 return raw
         except TimeoutError:
-            raise ReviewError(f'Post "{url}": context deadline exceeded') from None
+            raise ReviewError(
+                f'Post "{url}": context deadline exceeded', outcome="timeout"
+            ) from None
         except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as error:
             raise ReviewError(f'Post "{url}": {error}', may_retry=_was_reset(error)) from error
 
