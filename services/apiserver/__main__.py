@@ -15,7 +15,7 @@ from services.apiserver.startup import memory
 from shared.eventlog import EventLogError
 from shared.logs import start_logging
 from shared.objects.wire import ProtobufValue
-from shared.storage import StorageError, UnreadableValue
+from shared.storage import StorageError, UnreadableValue, WentBack
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,11 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"kubefan apiserver: {error}", file=sys.stderr)
         return 1
     except ExceptionGroup as group:
-        unreadable, others = group.split((UnreadableValue, ProtobufValue))
-        if unreadable is None or others is not None:
+        told, others = group.split((UnreadableValue, ProtobufValue, WentBack))
+        if told is None or others is not None:
             raise
-        # Another's store, or the wrong keys for what every start reads.
-        print(f"kubefan apiserver: {first_of(unreadable)}", file=sys.stderr)
+        # Another's store, the wrong keys for what every start reads, or a store that was restored.
+        print(f"kubefan apiserver: {first_of(told)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 0

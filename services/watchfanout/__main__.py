@@ -14,7 +14,7 @@ from shared.eventlog import EventLogError
 from shared.flags import OptionsError
 from shared.logs import start_logging
 from shared.objects.wire import ProtobufValue
-from shared.storage import StorageError
+from shared.storage import StorageError, WentBack
 
 
 def main(argv: Sequence[str]) -> int:
@@ -33,13 +33,19 @@ def main(argv: Sequence[str]) -> int:
         print(f"kubefan watchfanout: {error}", file=sys.stderr)
         return 1
     except ExceptionGroup as group:
-        if group.split(ProtobufValue)[1] is not None:
+        told, others = group.split((ProtobufValue, WentBack))
+        if told is None or others is not None:
             raise
-        print(f"kubefan watchfanout: {ProtobufValue()}", file=sys.stderr)
+        print(f"kubefan watchfanout: {first_of(told)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 0
     return 0
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = group.exceptions[0]
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from services.watchfanout.state import State
 from shared.eventlog import EventLogError
 from shared.eventlog.redis import RedisEventLog
 from shared.fanout.client import SnapshotAccess, SnapshotUnavailable, fetch_snapshot
-from shared.storage import StorageError
+from shared.storage import StorageError, WentBack
 from shared.storage.etcd.election import Election, Holder
 from shared.watchcache import ReloadNeeded, StaleSnapshot
 
@@ -71,7 +71,11 @@ class Standby:
         return f"<Standby {self._me.identity}, leader {self.leader}>"
 
     async def run(self) -> int:
-        """Follow the log until elected; returns the lease that is held."""
+        """Follow the log until elected; returns the lease that is held.
+
+        Raises:
+            ExceptionGroup: of WentBack, the state is of an etcd that is no more.
+        """
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(self._follow(), name="follow the log")
             lease = await self._stand()
@@ -103,17 +107,22 @@ class Standby:
         """Return the lease once this one leads."""
         refusals = 0
         while True:
+            reached = self._state.revision
             try:
                 outcome = await self._election.stand()
                 if isinstance(outcome, int):
                     return outcome
                 if outcome is not None:
+                    if outcome.seen_at < reached:
+                        raise WentBack(reached, outcome.seen_at)
                     refusals = refusals + 1 if await self._is_gone(outcome) else 0
                     if refusals >= REFUSALS:
                         log.warning("the leader is dead", extra={"leader": str(self.leader)})
                         await self._election.revoke(outcome.lease)
                         refusals = 0
                         continue
+            except WentBack:
+                raise
             except StorageError as error:
                 log.info("etcd can't be asked who leads", extra={"why": str(error)})
             await asyncio.sleep(POLL_S / 2 if refusals else POLL_S * (0.5 + random.random()))

@@ -12,6 +12,7 @@ from shared.storage.errors import (
     StorageError,
     StorageUnavailable,
     UnreadableValue,
+    WentBack,
 )
 from shared.storage.protocol import (
     Change,
@@ -38,4 +39,5 @@ __all__ = [
     "StorageError",
     "StorageUnavailable",
     "UnreadableValue",
+    "WentBack",
 ]

@@ -49,6 +49,21 @@ class FutureRevision(StorageError):
         self.current = current
 
 
+class WentBack(StorageError):
+    """The store is at `current` and has been at `revision`: it was restored, or is another one.
+
+    What is known of it may never have been. Whoever has a state of it begins anew.
+    """
+
+    def __init__(self, revision: Revision, current: Revision) -> None:
+        super().__init__(
+            f"the store went back from revision {revision} to {current}: it was restored, or is "
+            "another one, and what was read of it counts no more"
+        )
+        self.revision = revision
+        self.current = current
+
+
 class StorageUnavailable(StorageError):
     """The store did not answer in time; a write may or may not have happened."""
 

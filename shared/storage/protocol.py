@@ -137,6 +137,7 @@ class Storage(Protocol):
 
         Raises:
             Compacted: `after` is older than the kept history, on start or on a reconnect.
+            WentBack: on a reconnect, the store has not come as far as the watch has.
         """
         ...
 

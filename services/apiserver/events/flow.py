@@ -9,6 +9,7 @@ in snapshot and log as well, and opened on its way into the cache.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -34,6 +35,8 @@ PAST_TIMEOUT_S = 3.0
 """How long a starting replica waits for the log to tell the past. Then it asks the storage, for
 the sake of clients that want to resume here."""
 STORAGE_PAST_TIMEOUT_S = 20.0
+LOOK_BACK_S = 10.0
+"""Between two looks whether the storage has gone back, which a log does not tell."""
 
 
 class EventFlow(ABC):
@@ -51,7 +54,11 @@ class EventFlow(ABC):
 
     @abstractmethod
     async def run(self) -> None:
-        """Load and follow, for ever."""
+        """Load and follow, for ever.
+
+        Raises:
+            ExceptionGroup: of WentBack, what is in the cache counts no more: begin a new process.
+        """
 
 
 class OwnEventFlow(EventFlow):
@@ -131,6 +138,7 @@ class SharedEventFlow(EventFlow):
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             await self._load()
+            tasks.create_task(self._look_back(), name="look whether the storage went back")
             filling = tasks.create_task(self._fill_windows(), name="fill the windows")
             while True:
                 try:
@@ -145,6 +153,12 @@ class SharedEventFlow(EventFlow):
                 except EventLogError as error:
                     log.warning("the event log is away", extra={"why": str(error)})
                     await asyncio.sleep(RETRY_S * (0.5 + random.random()))
+
+    async def _look_back(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_BACK_S * (0.5 + random.random()))
+            with contextlib.suppress(StorageUnavailable):
+                await self._snapshots.check_not_back(self._cache.revision)
 
     async def _load(self) -> None:
         while True:

@@ -11,7 +11,7 @@ from shared.fanout import Snapshot, load_snapshot
 from shared.fanout.client import SnapshotAccess, SnapshotUnavailable, fetch_snapshot
 from shared.fanout.opening import Opener
 from shared.objects import Extractor
-from shared.storage import Revision, Storage
+from shared.storage import Revision, Storage, WentBack
 from shared.watchcache import WatchCache
 
 log = logging.getLogger("kubefan.apiserver.events")
@@ -42,6 +42,17 @@ class Snapshots:
             StorageUnavailable, HistoryLost: the storage can't tell it.
         """
         await tell_past(self._storage, opener, cache, etcd_prefix=self._etcd_prefix)
+
+    async def check_not_back(self, seen: Revision) -> None:
+        """Do nothing if the storage has come as far as `seen`.
+
+        Raises:
+            WentBack: it has not.
+            StorageUnavailable: it did not answer.
+        """
+        current = await self._storage.current_revision()
+        if current < seen:
+            raise WentBack(seen, current)
 
     async def newest(self, *, at_least: Revision) -> Snapshot:
         """Return a state of revision `at_least` or newer.

@@ -111,7 +111,10 @@ class Backend:
         before = cache.revision
         revision = await self._current.get()
         if cache.revision >= revision:
-            self._on_read("cache" if before >= revision else "waited")
+            if before > revision:  # the storage has gone back, and shows what is true
+                self._on_read("storage")
+                return False
+            self._on_read("cache" if before == revision else "waited")
             return True
         stalled = self._stalled_at == before
         if await cache.wait_for(revision, STALLED_TIMEOUT_S if stalled else FRESHNESS_TIMEOUT_S):

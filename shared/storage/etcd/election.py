@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aetcd import rpc
 
@@ -22,6 +22,7 @@ from shared.storage.etcd.connection import (
     translate,
 )
 from shared.storage.etcd.grpcclient import RpcError
+from shared.storage.protocol import Revision
 from shared.tlsfiles import TlsFiles
 
 
@@ -35,6 +36,8 @@ class Holder:
 
     value: bytes
     lease: int
+    seen_at: Revision = field(default=Revision(0), compare=False)
+    """etcd's revision when it was asked."""
 
 
 class Election:
@@ -108,7 +111,7 @@ class Election:
             lambda server: server.kv.Range, rpc.RangeRequest(key=self._key)
         )
         for kv in answer.kvs:
-            return Holder(kv.value, kv.lease)
+            return Holder(kv.value, kv.lease, Revision(answer.header.revision))
         return None
 
     async def revoke(self, lease: int) -> None:

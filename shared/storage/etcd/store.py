@@ -18,6 +18,7 @@ from shared.storage.errors import (
     KeyExists,
     RevisionConflict,
     StorageUnavailable,
+    WentBack,
 )
 from shared.storage.etcd.connection import (
     Connection,
@@ -260,6 +261,7 @@ class EtcdStorage:
         is opened again, as often as it takes, behind the last batch delivered.
         """
         position = after
+        reached = Revision(0)  # by etcd, and not only waited for
         opened = False
         failures = 0
         closed = self._connection.closed
@@ -269,11 +271,13 @@ class EtcdStorage:
             self._streams.add(stream)
             try:
                 await stream.create()
-                opened = True
+                if stream.opened_at < reached:
+                    await self._check_not_back(reached)
+                opened, reached = True, max(reached, stream.opened_at)
                 while True:
                     batch = await stream.next_batch()
                     failures = 0
-                    position = batch.revision
+                    position = reached = batch.revision
                     yield batch
             except StorageUnavailable as error:
                 failures += 1
@@ -286,6 +290,12 @@ class EtcdStorage:
                 stream.cancel()
             if await _closed_within(closed, _backoff_s(failures)):
                 return
+
+    async def _check_not_back(self, seen: Revision) -> None:
+        """Raises WentBack if it is the store, and not a member of it, that is behind."""
+        current = await self.current_revision()
+        if current < seen:
+            raise WentBack(seen, current)
 
     async def request_progress(self) -> bool:
         """Ask etcd to tell all watches how far they have come, without waiting for it.

@@ -35,6 +35,8 @@ class WatchStream:
         self.position = position
         self._call: Any = self._server.watch.Watch(metadata=_METADATA)
         self._writing = asyncio.Lock()
+        self.opened_at = Revision(0)
+        """How far the member was when it opened the watch; others may be further."""
 
     def __repr__(self) -> str:
         return f"<WatchStream {self._prefix!r} at {self.position}, {self._server.endpoint}>"
@@ -53,8 +55,9 @@ class WatchStream:
         try:
             async with asyncio.timeout(self._connection.timeout_s):
                 await self._write(rpc.WatchRequest(create_request=request))
-                while not (await self._read()).created:
+                while not (answer := await self._read()).created:
                     pass
+                self.opened_at = Revision(answer.header.revision)
         except TimeoutError:
             self._connection.turn_from(self._server)
             raise StorageUnavailable(f"{self._server.endpoint} opened no watch in time") from None
