@@ -11,7 +11,14 @@ from shared.fanout import Snapshot, load_snapshot
 from shared.fanout.client import SnapshotAccess, SnapshotUnavailable, fetch_snapshot
 from shared.fanout.opening import Opener
 from shared.objects import Extractor
-from shared.storage import Revision, Storage, WentBack
+from shared.storage import (
+    Compacted,
+    FutureRevision,
+    Revision,
+    Storage,
+    StorageUnavailable,
+    WentBack,
+)
 from shared.watchcache import WatchCache
 
 log = logging.getLogger("kubefan.apiserver.events")
@@ -66,7 +73,7 @@ class Snapshots:
             except SnapshotUnavailable as error:
                 log.info("no snapshot from there", extra={"why": str(error)})
                 continue
-            if snapshot.revision >= at_least:
+            if snapshot.revision >= at_least and await self._goes_on_from(snapshot.revision):
                 log.info(
                     "loaded from a watchfanout",
                     extra={"revision": snapshot.revision, "objects": len(snapshot.objects)},
@@ -80,3 +87,18 @@ class Snapshots:
             extra={"revision": snapshot.revision, "objects": len(snapshot.objects)},
         )
         return snapshot
+
+    async def _goes_on_from(self, revision: Revision) -> bool:
+        """Whether the storage knows the revision.
+
+        Else no log will continue it: a watchfanout was cut off for too long, or is of another
+        storage.
+        """
+        try:
+            await self._storage.get(b"/", revision=revision)
+        except (Compacted, FutureRevision) as error:
+            log.warning("a snapshot is of no use", extra={"why": str(error)})
+            return False
+        except StorageUnavailable:
+            pass  # an old state is better than none
+        return True
