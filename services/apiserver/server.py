@@ -18,7 +18,7 @@ from services.apiserver.audit.auditor import Auditor, open_auditor
 from services.apiserver.authentication.authorities import Authorities
 from services.apiserver.controlplane import bootstrap
 from services.apiserver.controlplane.authenticationtrust import ClusterAuthenticationTrust
-from services.apiserver.controlplane.identitylease import IdentityLease
+from services.apiserver.controlplane.identitylease import IdentityLease, identity_of
 from services.apiserver.controlplane.kubernetesendpoints import kubernetes_endpoints
 from services.apiserver.customresources.registrar import Registrar
 from services.apiserver.flowcontrol import FlowConfiguration
@@ -114,6 +114,7 @@ class ApiServer:
             ),
             auditor=auditor,
             address=serving.address,
+            identity=identity_of(socket.gethostname(), serving.own_address),
             is_stopping=lambda: self._stopping,
         )
         app = application(options, parts)

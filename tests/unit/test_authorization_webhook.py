@@ -20,6 +20,7 @@ from services.apiserver.authorization.configuration import (
 from services.apiserver.authorization.configured import ConfiguredAuthorizer
 from services.apiserver.authorization.webhook import WebhookAuthorizer, WebhookSettings
 from services.apiserver.cel import compile_expression
+from services.apiserver.configreloads import hash_label
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 from services.apiserver.requestselectors import QuerySelectors
 from services.apiserver.webhooks.reviewclient import ReviewClient, ReviewError
@@ -388,6 +389,10 @@ def test_the_file_is_followed_and_a_bad_one_passed_over(tmp_path: Path) -> None:
                 await second.wait()
             decision = await configured.authorize(UserInfo("x"), GET)
             assert decision.reason == "Everything is forbidden."
+            counts, _, info = configured.reloads.families("")
+            found = {one.labels["status"]: one.value for one in counts.samples}
+            assert found == {"failure": 1, "success": 1}
+            assert info.samples[0].labels["hash"] == hash_label(file.read_bytes())
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
+from services.apiserver.configreloads import hash_label
 from services.apiserver.encryption.configuration import ConfigurationError, parse
 from services.apiserver.encryption.configured import ConfiguredEncryption
 from services.apiserver.options import ApiServerOptions, OptionsError
@@ -375,3 +376,8 @@ def test_a_changed_file_is_taken_over_and_a_broken_one_is_not(
     assert encryption.generation == 1
     configured._look(file)
     assert encryption.generation == 1, "the same file is nothing new"
+    assert configured.reloads is not None
+    counts, _, info = configured.reloads.families("")
+    found = {one.labels["status"]: one.value for one in counts.samples}
+    assert found == {"failure": 1, "success": 1}
+    assert info.samples[0].labels["hash"] == hash_label(file.read_bytes())

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from services.apiserver.authentication.oidc import JwtAuthenticators, WatchedFile, load, reload
+from services.apiserver.configreloads import hash_label
 from services.apiserver.errors import Unauthorized
 from tests.oidcissuer import AUDIENCE, OidcIssuer, oidc_issuer, rsa_key
 
@@ -50,6 +51,13 @@ async def name_of(authenticators: JwtAuthenticators, token: str) -> str | None:
     except Unauthorized as error:
         return error.message
     return None if found is None else found.user.name
+
+
+def counted(authenticators: JwtAuthenticators) -> dict[str, float]:
+    """How often the file was loaded anew, by status."""
+    assert authenticators.reloads is not None
+    counts = next(authenticators.reloads.families(""))
+    return {one.labels["status"]: one.value for one in counts.samples}
 
 
 async def until(attempt: Callable[[], Awaitable[bool]]) -> None:
@@ -93,6 +101,14 @@ def test_a_changed_file_takes_effect_and_former_issuers_are_forgotten(tmp_path: 
                 assert await name_of(authenticators, second) == "new:jane"
                 write(path)
                 await until(lambda: is_named(second, None))
+                assert counted(authenticators) == {"success": 3}
+                verified, fetched, key_sets = authenticators.metrics.families("")
+                assert {one.labels["result"] for one in verified.samples} == {"success", "failure"}
+                assert {one.labels["jwt_issuer_hash"] for one in fetched.samples} == {
+                    hash_label(one.url),
+                    hash_label(other.url),
+                }
+                assert not key_sets.samples
 
     asyncio.run(scenario())
 
@@ -134,6 +150,9 @@ def test_a_wrong_file_leaves_the_former_issuers(
                 down.failing = False
                 write(path, one, down, prefix="x:")
                 await until(lambda: is_named("x:jane"))
+                counts = counted(authenticators)
+                assert counts.pop("failure") >= 5
+                assert counts == {"success": 1}
 
     with caplog.at_level(logging.INFO):
         asyncio.run(scenario())

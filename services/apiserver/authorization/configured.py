@@ -24,6 +24,7 @@ from services.apiserver.authorization.configuration import (
     load,
 )
 from services.apiserver.authorization.webhook import WebhookAuthorizer
+from services.apiserver.configreloads import ConfigReloads
 from services.apiserver.requestinfo import RequestInfo, UserInfo
 
 log = logging.getLogger("kubefan.apiserver")
@@ -50,7 +51,9 @@ class ConfiguredAuthorizer:
         self._poll_interval_s = poll_interval_s
         self._replaced: Sequence[NamedAuthorizer] = ()
         self._seen = self._signature()
+        self.reloads = ConfigReloads("authorization")
         found = load(path)
+        self.reloads.started(_content(path))
         self._fixed_types = {one.type for one in found} - {WEBHOOK}
         self._current: Sequence[NamedAuthorizer] = [build(one) for one in found]
 
@@ -79,14 +82,17 @@ class ConfiguredAuthorizer:
 
     async def _reload(self) -> None:
         try:
+            content = _content(self._path)
             found = load(self._path, fixed_types=self._fixed_types)
             current = [self._build(one) for one in found]
         except ConfigurationError as error:
+            self.reloads.failed()
             log.error("--authorization-config stays as it was", extra={"why": str(error)})
             return
         # Those that are replaced may still be answering: they are closed at the next change.
         await _close(self._replaced)
         self._replaced, self._current = self._current, current
+        self.reloads.succeeded(content)
         log.info("--authorization-config loaded", extra={"file": str(self._path)})
 
     def _signature(self) -> tuple[int, int, int] | None:
@@ -95,6 +101,13 @@ class ConfiguredAuthorizer:
         except OSError:
             return None
         return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
 
 
 async def _close(authorizers: Sequence[NamedAuthorizer]) -> None:

@@ -43,9 +43,7 @@ class IdentityLease:
         self._store = store
         self._lookup = lookup
         self._hostname = socket.gethostname()
-        # Several replicas of one host are several servers, so the address is part of it.
-        digest = hashlib.sha256(f"{self._hostname}/{address}".encode()).digest()[:16]
-        self.name = "apiserver-" + base64.b32encode(digest).decode().lower().rstrip("=")
+        self.name = identity_of(self._hostname, address)
         self._holder = f"{self.name}_{new_uuid()}"
 
     async def run(self) -> None:
@@ -95,6 +93,13 @@ class IdentityLease:
             True, "", verb, "", resource.group, resource.version, NAMESPACE, resource.name, "", name
         )
         return WriteContext(info, USER, now(), self._lookup)
+
+
+def identity_of(hostname: str, address: str) -> str:
+    """Return what tells a server from all others of its cluster."""
+    # Several replicas of one host are several servers, so the address is part of it.
+    digest = hashlib.sha256(f"{hostname}/{address}".encode()).digest()[:16]
+    return "apiserver-" + base64.b32encode(digest).decode().lower().rstrip("=")
 
 
 def is_expired(lease: Object, at: datetime) -> bool:

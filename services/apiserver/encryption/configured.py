@@ -10,6 +10,7 @@ import hashlib
 import logging
 from pathlib import Path
 
+from services.apiserver.configreloads import ConfigReloads
 from services.apiserver.encryption.configuration import ConfigurationError, load
 from services.apiserver.options.encryption import EncryptionOptions
 from shared.storage.encryption import Encryption, StoredResources
@@ -39,7 +40,14 @@ class ConfiguredEncryption:
         self._path = Path(options.config_file) if options.config_file else None
         self._reloads = options.automatic_reload
         self._poll_interval_s = poll_interval_s
-        self._seen = b"" if self._path is None else _digest(self._path)
+        self.reloads: ConfigReloads | None = None
+        """What is counted of the file; None without one."""
+        self._seen = b""
+        if self._path is not None:
+            self.reloads = ConfigReloads("encryption")
+            content = _content(self._path)
+            self.reloads.started(content)
+            self._seen = _digest(content)
         self.encryption = Encryption({} if self._path is None else load(self._path), resources)
 
     def __repr__(self) -> str:
@@ -55,21 +63,30 @@ class ConfiguredEncryption:
 
     def _look(self, path: Path) -> None:
         """Take over what the file says, if that is something new."""
+        assert self.reloads is not None
         try:
-            seen = _digest(path)
+            content = _content(path)
+            seen = _digest(content)
             if seen == self._seen:
                 return
             transformers = load(path)
         except ConfigurationError as error:
+            self.reloads.failed()
             log.error("--encryption-provider-config stays as it was", extra={"why": str(error)})
             return
         self._seen = seen
         self.encryption.use(transformers)
+        self.reloads.succeeded(content)
         log.info("--encryption-provider-config loaded", extra={"file": str(path)})
 
 
-def _digest(path: Path) -> bytes:
+def _digest(content: bytes) -> bytes:
+    """Return what tells contents apart: the secrets in them are not kept for that."""
+    return hashlib.sha256(content).digest()
+
+
+def _content(path: Path) -> bytes:
     try:
-        return hashlib.sha256(path.read_bytes()).digest()
+        return path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from error

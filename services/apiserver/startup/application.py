@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from services.apiserver.admission.defaults import admission_chain
 from services.apiserver.audit.auditor import Auditor
 from services.apiserver.authorization import decide
 from services.apiserver.authorization.escalation import EscalationCheck
+from services.apiserver.configreloads import hash_label
 from services.apiserver.discovery import Discovery
 from services.apiserver.handlers.componentstatus import ComponentStatuses
 from services.apiserver.handlers.dispatch import Dispatch
@@ -63,6 +65,8 @@ class Parts:
     auditor: Auditor | None
     address: str
     """HOST:PORT that discovery tells clients."""
+    identity: str
+    """What tells this server from others of the cluster."""
     is_stopping: Callable[[], bool]
 
 
@@ -77,7 +81,7 @@ def application(options: ApiServerOptions, parts: Parts) -> Pipeline:
         "result",
         lambda: authentication.authenticate.attempts,
     )
-    metrics.source(parts.authorization.metrics.families)
+    show_access(metrics, parts)
     return Pipeline(
         authenticate=authentication.authenticate,
         authorizers=parts.authorization.authorizers,
@@ -88,6 +92,23 @@ def application(options: ApiServerOptions, parts: Parts) -> Pipeline:
         request_timeout_s=options.request_timeout_s,
         auditor=parts.auditor,
     )
+
+
+def show_access(metrics: Metrics, parts: Parts) -> None:
+    """Show what is counted of authentication, authorization and encryption."""
+    server_hash = hash_label(parts.identity)
+    jwt, authorization = parts.authentication.jwt, parts.authorization
+    metrics.source(authorization.metrics.families)
+    if jwt is not None:
+        metrics.source(partial(jwt.metrics.families, server_hash))
+    of_files = (
+        None if jwt is None else jwt.reloads,
+        authorization.reloads,
+        parts.state.encryption.reloads,
+    )
+    for reloads in of_files:
+        if reloads is not None:
+            metrics.source(partial(reloads.families, server_hash))
 
 
 def resource_handlers(options: ApiServerOptions, parts: Parts) -> Dispatch:

@@ -34,6 +34,7 @@ from services.apiserver.authorization.followed import Source
 from services.apiserver.authorization.metrics import WEBHOOK_TYPE, AuthorizationMetrics
 from services.apiserver.authorization.roleindex import GROUP as RBAC_GROUP
 from services.apiserver.authorization.webhook import WebhookAuthorizer, WebhookSettings
+from services.apiserver.configreloads import ConfigReloads
 from services.apiserver.options import ApiServerOptions, OptionsError
 from services.apiserver.options.authorization import AuthorizationOptions
 from services.apiserver.registry.served import Registry
@@ -56,6 +57,12 @@ class Authorization:
     resolvers: Sequence[RuleResolver]
     rbac: RbacAuthorizer
     metrics: AuthorizationMetrics
+
+    @property
+    def reloads(self) -> ConfigReloads | None:
+        """What is counted of the file of --authorization-config, None without one."""
+        found = [one.reloads for one in self.authorizers if isinstance(one, ConfiguredAuthorizer)]
+        return found[0] if found else None
 
     async def run(self) -> None:
         """Follow the file of --authorization-config; when cancelled, close connections."""

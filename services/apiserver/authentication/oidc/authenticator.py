@@ -6,12 +6,14 @@ Source: kube-apiserver v1.36.2, apiserver/plugin/pkg/authenticator/token/oidc/oi
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 from services.apiserver.authentication.authenticator import Authenticated
 from services.apiserver.authentication.configuration import JwtAuthenticator
 from services.apiserver.authentication.oidc.claims import ClaimMapper
 from services.apiserver.authentication.oidc.distributed import ClaimResolver
+from services.apiserver.authentication.oidc.metrics import JwtMetrics, Result
 from services.apiserver.authentication.oidc.provider import Provider, trust, verified
 from services.apiserver.authentication.oidc.settings import ALGORITHMS
 from services.apiserver.authentication.oidc.verification import BadToken
@@ -25,10 +27,15 @@ class OidcAuthenticator:
     """Finds the users of one issuer's tokens, while `run` runs."""
 
     def __init__(
-        self, settings: JwtAuthenticator, *, algorithms: frozenset[str] = ALGORITHMS
+        self,
+        settings: JwtAuthenticator,
+        metrics: JwtMetrics,
+        *,
+        algorithms: frozenset[str] = ALGORITHMS,
     ) -> None:
         self.issuer = settings.issuer.url
-        self._provider = Provider(settings.issuer)
+        self._metrics = metrics
+        self._provider = Provider(settings.issuer, metrics)
         self._audiences = frozenset(settings.issuer.audiences)
         self._algorithms = algorithms & ALGORITHMS
         self._groups_claim = settings.claim_mappings.groups.claim
@@ -68,6 +75,16 @@ class OidcAuthenticator:
         Raises:
             Unauthorized: it is bad, or the issuer's keys are not known yet.
         """
+        began = time.perf_counter()
+        result: Result = "failure"
+        try:
+            found = await self._authenticate(token)
+            result = "success"
+        finally:
+            self._metrics.verified(self.issuer, result, time.perf_counter() - began)
+        return found
+
+    async def _authenticate(self, token: str) -> Authenticated:
         if not self._provider.ready:
             raise Unauthorized("oidc: authenticator not initialized")
         try:

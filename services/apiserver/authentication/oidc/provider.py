@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from services.apiserver.authentication.configuration import ConfigurationError, Issuer
+from services.apiserver.authentication.oidc.metrics import JwtMetrics
 from services.apiserver.authentication.oidc.verification import (
     NoSuchKey,
     SigningKey,
@@ -45,8 +46,9 @@ class ProviderError(Exception):
 class Provider:
     """Fetches an issuer's keys, in `run`, and again when a token is signed by an unknown one."""
 
-    def __init__(self, issuer: Issuer) -> None:
+    def __init__(self, issuer: Issuer, metrics: JwtMetrics | None = None) -> None:
         self.issuer = issuer
+        self._metrics = metrics or JwtMetrics()
         self.keys: tuple[SigningKey, ...] = ()
         self.problem = "not initialized"
         """Why there are no keys yet, "" when there have been."""
@@ -119,7 +121,7 @@ class Provider:
 
     async def _read_discovery(self, session: ClientSession) -> None:
         url = self.issuer.discovery_url or self.issuer.url.removesuffix("/") + WELL_KNOWN
-        document = await self._get_json(session, url)
+        document = _parsed(url, await get(session, url, self._trust))
         issuer, jwks_uri = document.get("issuer"), document.get("jwks_uri")
         if issuer != self.issuer.url:
             raise ProviderError(
@@ -132,21 +134,27 @@ class Provider:
 
     async def _fetch_keys(self, session: ClientSession) -> None:
         self._fetched_at_s = time.monotonic()
-        document = await self._get_json(session, self._jwks_uri)
+        issuer, url = self.issuer.url, self._jwks_uri
         try:
-            self.keys = read_keys(document)
+            body = await get(session, url, self._trust)
+            self.keys = read_keys(_parsed(url, body))
+        except ProviderError:
+            self._metrics.not_fetched(issuer)
+            raise
         except ValueError as error:
-            raise ProviderError(f"{self._jwks_uri}: {error}") from error
+            self._metrics.not_fetched(issuer)
+            raise ProviderError(f"{url}: {error}") from error
+        self._metrics.fetched(issuer, body)
 
-    async def _get_json(self, session: ClientSession, url: str) -> dict[str, Any]:
-        body = await get(session, url, self._trust)
-        try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            raise ProviderError(f"{url}: not JSON") from None
-        if not isinstance(document, dict):
-            raise ProviderError(f"{url}: not a JSON object")
-        return document
+
+def _parsed(url: str, body: bytes) -> dict[str, Any]:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise ProviderError(f"{url}: not JSON") from None
+    if not isinstance(document, dict):
+        raise ProviderError(f"{url}: not a JSON object")
+    return document
 
 
 def trust(certificate_authority: str) -> ssl.SSLContext:

@@ -21,8 +21,10 @@ from services.apiserver.authentication.configuration import (
     JwtAuthenticator,
 )
 from services.apiserver.authentication.oidc.authenticator import OidcAuthenticator
+from services.apiserver.authentication.oidc.metrics import JwtMetrics
 from services.apiserver.authentication.oidc.settings import ALGORITHMS, load
 from services.apiserver.authentication.oidc.verification import untrusted_issuer
+from services.apiserver.configreloads import ConfigReloads
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -75,6 +77,9 @@ class JwtAuthenticators:
     ) -> None:
         self._algorithms = algorithms
         self._file = file
+        self.metrics = JwtMetrics()
+        self.reloads = None if file is None else ConfigReloads("authentication")
+        """What is counted of the file; None without one."""
         self._authenticators = self._made(settings)
 
     def __repr__(self) -> str:
@@ -111,7 +116,11 @@ class JwtAuthenticators:
         tasks: asyncio.TaskGroup,
         session: ClientSession,
     ) -> None:
+        reloads = self.reloads
+        assert reloads is not None
         seen = await asyncio.to_thread(_content, file.path)
+        if seen is not None:
+            reloads.started(seen)
         while True:
             await asyncio.sleep(POLL_INTERVAL_S)
             content = await asyncio.to_thread(_content, file.path)
@@ -122,22 +131,27 @@ class JwtAuthenticators:
                 made = self._made(configuration.jwt)
             except ConfigurationError as error:
                 seen = content
+                reloads.failed()
                 logger.error("authentication config is wrong, the former stays: %s", error)
                 continue
             new = self._start(made, tasks, session)
             if not await _ready(new):
                 # Looked at again: the issuers may answer later.
                 new.task.cancel()
+                reloads.failed()
                 logger.error("authentication config: not all issuers answer, the former stays")
                 continue
             # Requests that are under way may still need the keys of the former issuers.
             asyncio.get_running_loop().call_later(LIMIT_READY_S, running.task.cancel)
             seen, running, self._authenticators = content, new, new.authenticators
+            self.metrics.keep_only(new.authenticators)
+            reloads.succeeded(content)
             logger.info("authentication config: %d issuers", len(new.authenticators))
 
     def _made(self, settings: Sequence[JwtAuthenticator]) -> dict[str, OidcAuthenticator]:
         return {
-            one.issuer.url: OidcAuthenticator(one, algorithms=self._algorithms) for one in settings
+            one.issuer.url: OidcAuthenticator(one, self.metrics, algorithms=self._algorithms)
+            for one in settings
         }
 
     def _start(
