@@ -31,6 +31,13 @@ GATHER_S = 0.002
 """After an entry, before the next: at a few hundred changes a second and more they go together."""
 RETRY_S = 0.2
 CATCH_UP_TIMEOUT_S = 5.0
+LOG_PATIENCE_S = 5.0
+"""How long a leader tries to reach the log before it lets another try. A Redis that is started
+again is there sooner."""
+
+
+class LogOutOfReach(Exception):
+    """The log could not be reached for LOG_PATIENCE_S: perhaps only from here."""
 
 
 class Leader:
@@ -57,6 +64,8 @@ class Leader:
         self.refills = 0
         """How often the log was empty, and was filled from etcd's history."""
         self.is_following = False
+        self._log_failed_at: float | None = None
+        """Since when the log can't be reached."""
 
     def __repr__(self) -> str:
         return f"<Leader {self._follower!r}, {self.refills} refills>"
@@ -67,7 +76,11 @@ class Leader:
         return self._follower.events
 
     async def run(self) -> None:
-        """Lead for ever."""
+        """Lead for ever.
+
+        Raises:
+            LogOutOfReach: another should lead.
+        """
         while True:
             try:
                 await self._follow(await self._start())
@@ -80,9 +93,19 @@ class Leader:
                 self._state.is_loaded = False
             except (EventLogError, StorageUnavailable) as error:
                 log.warning("leading is interrupted", extra={"why": str(error)})
+                if isinstance(error, EventLogError):
+                    self._lose_patience()
                 await asyncio.sleep(RETRY_S * (0.5 + random.random()))
             finally:
                 self.is_following = False
+
+    def _lose_patience(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._log_failed_at is None:
+            self._log_failed_at = now
+        elif now - self._log_failed_at >= LOG_PATIENCE_S:
+            self._log_failed_at = None
+            raise LogOutOfReach(f"the log could not be reached for {LOG_PATIENCE_S:.0f} s")
 
     async def _follow_from_oldest(self) -> None:
         try:
@@ -117,6 +140,7 @@ class Leader:
             log.error("the log is of another version: it is begun anew", extra={"why": str(error)})
             await self._log.discard()
             bounds = None
+        self._log_failed_at = None
         current = await self._storage.current_revision()
         if bounds is not None and bounds.newest > current:
             log.error(

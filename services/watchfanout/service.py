@@ -10,7 +10,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 
 from services.watchfanout.http import Routes, http_server
-from services.watchfanout.leading import Leader
+from services.watchfanout.leading import Leader, LogOutOfReach
 from services.watchfanout.options import WatchfanoutOptions
 from services.watchfanout.standby import Candidate, Standby
 from services.watchfanout.state import State
@@ -29,6 +29,8 @@ log = logging.getLogger("kubefan.watchfanout")
 ELECTION_KEY = "/kubefan/watchfanout/leader"
 """Outside of --etcd-prefix: no API server lists it."""
 RELEASE_TIMEOUT_S = 1.0
+REST_S = 1.0
+"""For which a leader that can't reach the log leaves it to others to stand."""
 STANDBY_PAUSE_S = 0.1
 """A standby reads ten times a second: nobody waits for it, and being woken is what costs."""
 
@@ -128,14 +130,16 @@ class Watchfanout:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(election.hold(lease), name="hold the lease")
                     tasks.create_task(leader.run(), name="lead")
-            except* LeadershipLost as lost:
+            except* (LeadershipLost, LogOutOfReach) as lost:
                 log.warning("leading no more", extra={"why": str(lost.exceptions[0])})
+                rest_s = REST_S if lost.subgroup(LogOutOfReach) else 0.0
             finally:
                 self._leads = False
                 # So that another need not wait for the lease to end.
                 with contextlib.suppress(TimeoutError, StorageError):
                     async with asyncio.timeout(RELEASE_TIMEOUT_S):
                         await election.revoke(lease)
+            await asyncio.sleep(rest_s)
 
     def _metrics(self, leader: Leader, event_log: RedisEventLog) -> Counter:
         """Show what the parts hold; returns the counter of won elections."""

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from services.local.plan import KUBEFAN
+from services.local.secretfiles import secret_files
+from services.watchfanout.service import ELECTION_KEY
 from shared.eventlog.redis import RedisEventLogOptions
-from tests.contract.etcd_server import EtcdProcess, start_etcd
+from shared.storage.etcd.election import Election
+from tests.chaos.relay import Relay
+from tests.contract.etcd_server import EtcdProcess, free_ports, start_etcd
 from tests.contract.redis_server import RedisProcess
 from tests.contract.test_watchfanout import Play, World, play
 
@@ -45,5 +52,59 @@ def test_a_redis_that_came_back_as_it_was_earlier_lacks_nothing_that_etcd_knows(
             await asyncio.sleep(0.2)
             last = await world.write("c")
             assert await world.names(after=first, until=last) == ["b", "c"]
+
+    play(story)
+
+
+@contextmanager
+def watchfanout(etcd: str, redis: str, directory: Path, *flags: str) -> Iterator[None]:
+    """Run one as a process, until the block ends."""
+    secrets = secret_files(directory / "pki")
+    port, _ = free_ports()
+    command = (
+        *(*KUBEFAN, "watchfanout", f"--etcd-servers={etcd}", f"--redis-url={redis}"),
+        f"--tls-cert-file={secrets.watchfanout.certificate}",
+        f"--tls-private-key-file={secrets.watchfanout.key}",
+        f"--token-file={secrets.watchfanout_token}",
+        f"--peer-cafile={secrets.ca}",
+        f"--secure-port={port}",
+        *flags,
+    )
+    with (directory / "watchfanouts.log").open("ab") as output:
+        process = subprocess.Popen(command, stderr=output)
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
+
+
+async def leader_of(etcd: EtcdProcess) -> bytes:
+    """Wait until somebody leads, and return what it says of itself."""
+    election = Election([etcd.url], None, key=ELECTION_KEY.encode(), value=b"", lease_s=2)
+    try:
+        while (holder := await election.holder()) is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        return holder.value
+    finally:
+        await election.aclose()
+
+
+def test_a_leader_that_alone_cannot_reach_the_log_lets_another_lead(
+    etcd: EtcdProcess, redis: RedisProcess, play: Play, tmp_path: Path
+) -> None:
+    async def story(world: World) -> None:
+        link = Relay("link to Redis", [redis.port])
+        await link.start()
+        with ExitStack() as processes:
+            cut_off = f"redis://127.0.0.1:{link.port}"
+            processes.enter_context(watchfanout(etcd.url, cut_off, tmp_path, "--identity=one"))
+            assert b"one" in await leader_of(etcd)
+            await world.deliver("a")
+            processes.enter_context(watchfanout(etcd.url, redis.url, tmp_path, "--identity=two"))
+            link.cut()
+            await world.deliver("b")
+            assert b"two" in await leader_of(etcd)
+        link.close()
 
     play(story)
