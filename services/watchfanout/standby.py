@@ -66,6 +66,10 @@ class Standby:
         self._access = access
         self.leader: Candidate | None = None
         """Who leads, as it was seen last."""
+        self._lease = 0
+        """That this process has led with."""
+        self._is_new = True
+        """Whether a leader of its name can be the process before this one."""
 
     def __repr__(self) -> str:
         return f"<Standby {self._me.identity}, leader {self.leader}>"
@@ -81,6 +85,8 @@ class Standby:
             lease = await self._stand()
             following.cancel()
         self.leader = self._me
+        self._lease = lease
+        self._is_new = False
         return lease
 
     async def _follow(self) -> None:
@@ -119,6 +125,7 @@ class Standby:
                     if refusals >= REFUSALS:
                         log.warning("the leader is dead", extra={"leader": str(self.leader)})
                         await self._election.revoke(outcome.lease)
+                        self._is_new = False
                         refusals = 0
                         continue
             except WentBack:
@@ -135,8 +142,12 @@ class Standby:
         self.leader = leader = Candidate.from_bytes(holder.value)
         if leader is None:
             return False
-        if leader.identity == self._me.identity:
-            return True  # its process before this one
+        if holder.lease == self._lease:
+            return True  # this one, that could not give it back
+        if leader.identity != self._me.identity:
+            self._is_new = False
+        elif self._is_new:
+            return True
         address = urlsplit(leader.url)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from services.local.plan import KUBEFAN
 from services.local.secretfiles import secret_files
 from services.watchfanout.service import ELECTION_KEY
 from shared.eventlog.redis import RedisEventLogOptions
-from shared.storage.etcd.election import Election
+from shared.storage.etcd.election import Election, Holder
 from tests.chaos.relay import Relay
 from tests.contract.etcd_server import EtcdProcess, free_ports, start_etcd
 from tests.contract.redis_server import RedisProcess
@@ -79,13 +79,13 @@ def watchfanout(etcd: str, redis: str, directory: Path, *flags: str) -> Iterator
             process.wait()
 
 
-async def leader_of(etcd: EtcdProcess) -> bytes:
-    """Wait until somebody leads, and return what it says of itself."""
+async def leader_of(etcd: EtcdProcess, *, but: Sequence[int] = ()) -> Holder:
+    """Wait until somebody leads, with another lease than those of before."""
     election = Election([etcd.url], None, key=ELECTION_KEY.encode(), value=b"", lease_s=2)
     try:
-        while (holder := await election.holder()) is None:  # noqa: ASYNC110
+        while (holder := await election.holder()) is None or holder.lease in but:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
-        return holder.value
+        return holder
     finally:
         await election.aclose()
 
@@ -99,12 +99,28 @@ def test_a_leader_that_alone_cannot_reach_the_log_lets_another_lead(
         with ExitStack() as processes:
             cut_off = f"redis://127.0.0.1:{link.port}"
             processes.enter_context(watchfanout(etcd.url, cut_off, tmp_path, "--identity=one"))
-            assert b"one" in await leader_of(etcd)
+            assert b"one" in (await leader_of(etcd)).value
             await world.deliver("a")
             processes.enter_context(watchfanout(etcd.url, redis.url, tmp_path, "--identity=two"))
             link.cut()
             await world.deliver("b")
-            assert b"two" in await leader_of(etcd)
+            assert b"two" in (await leader_of(etcd)).value
         link.close()
+
+    play(story)
+
+
+def test_two_of_one_name_do_not_take_the_lead_from_each_other_again_and_again(
+    etcd: EtcdProcess, redis: RedisProcess, play: Play, tmp_path: Path
+) -> None:
+    async def story(world: World) -> None:
+        with ExitStack() as processes:
+            leases: list[int] = []
+            for _ in range(2):
+                name = "--identity=both"
+                processes.enter_context(watchfanout(etcd.url, redis.url, tmp_path, name))
+                leases.append((await leader_of(etcd, but=leases)).lease)
+            await asyncio.sleep(3)
+            assert (await leader_of(etcd)).lease == leases[-1]
 
     play(story)
