@@ -12,6 +12,7 @@ from pathlib import Path
 
 from services.apiserver.configreloads import ConfigReloads
 from services.apiserver.encryption.configuration import ConfigurationError, load
+from services.apiserver.encryption.metrics import TransformationMetrics
 from services.apiserver.options.encryption import EncryptionOptions
 from shared.storage.encryption import Encryption, StoredResources
 
@@ -48,7 +49,9 @@ class ConfiguredEncryption:
             content = _content(self._path)
             self.reloads.started(content)
             self._seen = _digest(content)
-        self.encryption = Encryption({} if self._path is None else load(self._path), resources)
+        self.metrics = TransformationMetrics()
+        transformers = {} if self._path is None else load(self._path)
+        self.encryption = Encryption(transformers, resources, self.metrics.observe)
 
     def __repr__(self) -> str:
         return f"<ConfiguredEncryption {self._path}, {self.encryption!r}>"

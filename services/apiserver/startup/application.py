@@ -98,13 +98,16 @@ def show_access(metrics: Metrics, parts: Parts) -> None:
     """Show what is counted of authentication, authorization and encryption."""
     server_hash = hash_label(parts.identity)
     jwt, authorization = parts.authentication.jwt, parts.authorization
+    encryption = parts.state.encryption
     metrics.source(authorization.metrics.families)
+    if encryption.reloads is not None:
+        metrics.source(encryption.metrics.families)
     if jwt is not None:
         metrics.source(partial(jwt.metrics.families, server_hash))
     of_files = (
         None if jwt is None else jwt.reloads,
         authorization.reloads,
-        parts.state.encryption.reloads,
+        encryption.reloads,
     )
     for reloads in of_files:
         if reloads is not None:

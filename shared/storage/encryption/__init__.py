@@ -8,6 +8,8 @@ from shared.storage.encryption.encryption import Encryption, StoredResources
 from shared.storage.encryption.storage import EncryptedStorage
 from shared.storage.encryption.transformer import (
     IDENTITY,
+    Direction,
+    Observe,
     Provider,
     Transformer,
     aescbc,
@@ -17,8 +19,10 @@ from shared.storage.encryption.transformer import (
 
 __all__ = [
     "IDENTITY",
+    "Direction",
     "EncryptedStorage",
     "Encryption",
+    "Observe",
     "Provider",
     "StoredResources",
     "Transformer",

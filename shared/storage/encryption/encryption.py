@@ -8,7 +8,7 @@ from shared.objects.keyspace import PrefixTable, parent_of
 from shared.resources import Resource
 from shared.resources.keys import resource_prefix
 from shared.storage.encryption.ciphers import CannotOpen
-from shared.storage.encryption.transformer import IdentityTransformer, Transformer
+from shared.storage.encryption.transformer import IdentityTransformer, Observe, Transformer, nobody
 from shared.storage.errors import UnreadableValue
 
 GroupResource = tuple[str, str]
@@ -49,9 +49,13 @@ class Encryption:
     """Seals and opens values by the rule for their key. `use` takes new rules while it works."""
 
     def __init__(
-        self, transformers: Mapping[GroupResource, Transformer], resources: StoredResources
+        self,
+        transformers: Mapping[GroupResource, Transformer],
+        resources: StoredResources,
+        observe: Observe = nobody,
     ) -> None:
         self._resources = resources
+        self._observe = observe
         self._identity = IdentityTransformer()
         self._transformers = transformers
         self._by_parent: dict[bytes, Transformer] = {}
@@ -74,7 +78,7 @@ class Encryption:
 
     def seal(self, key: bytes, value: bytes) -> bytes:
         """Return what to store under `key`."""
-        return self._transformer(key).seal(value, key)
+        return self._transformer(key).seal(value, key, self._observe)
 
     def open(self, key: bytes, stored: bytes) -> tuple[bytes, bool]:
         """Return the value that is stored under `key`, and whether its form is stale.
@@ -83,7 +87,7 @@ class Encryption:
             UnreadableValue: there is no key for it, or it is damaged.
         """
         try:
-            return self._transformer(key).open(stored, key)
+            return self._transformer(key).open(stored, key, self._observe)
         except CannotOpen as error:
             raise UnreadableValue(key, str(error)) from error
 
