@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from services.apiserver.authentication import Authenticated, NotedAuthenticated
+from services.apiserver.authentication.requestheader import HeaderFilter
 from services.apiserver.authorization import AlwaysAllow
 from services.apiserver.errors import NotFound, Unauthorized
 from services.apiserver.http.request import (
@@ -20,6 +22,7 @@ from services.apiserver.http.request import (
 from services.apiserver.metrics import Metrics
 from services.apiserver.pipeline import Pipeline
 from services.apiserver.requestinfo import UserInfo
+from services.apiserver.stages.authentication import AuthenticationStage
 from services.apiserver.stages.flowcontrol import InFlight
 from tests.unit.audit_world import ALICE, World
 
@@ -111,3 +114,24 @@ def test_a_refused_client_is_recorded_once() -> None:
     events = events_of(known=False)
     assert stages(events) == ["ResponseStarted"]
     assert events[0]["responseStatus"]["code"] == 401
+
+
+def test_what_is_noted_of_credentials_is_in_every_event_of_the_request() -> None:
+    class Noted:
+        async def authenticate(self, request: Request) -> Authenticated:
+            return NotedAuthenticated(ALICE, (), (("authentication.k8s.io/stale-token", "late"),))
+
+    async def run() -> list[dict[str, Any]]:
+        stage = AuthenticationStage(Noted(), None, HeaderFilter(b"authorization", []))
+        async with World() as world:
+            request = world.request()
+            request.user = await stage(request)
+            await request.audit.received()
+            await request.audit.answering(Response(200, b"{}"))
+            await request.audit.complete()
+        return world.destination.events
+
+    events = asyncio.run(run())
+    assert [event["stage"] for event in events] == ["RequestReceived", "ResponseComplete"]
+    for event in events:
+        assert event["annotations"] == {"authentication.k8s.io/stale-token": "late"}

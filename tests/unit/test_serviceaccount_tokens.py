@@ -13,6 +13,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from services.apiserver.authentication import Authenticated, NotedAuthenticated
 from services.apiserver.serviceaccounts.claims import Reference
 from services.apiserver.serviceaccounts.discovery import web_key
 from services.apiserver.serviceaccounts.signature import SignedTokens
@@ -506,5 +507,43 @@ def test_a_token_for_a_secret_that_says_too_much_is_refused(
         bad = legacy(**changed)
         await keep(world, bad)
         assert why in await world.refused(bad)
+
+    run(tmp_path, story)
+
+
+def used(world: AccountsWorld) -> dict[str, float]:
+    """How many tokens of each kind were used."""
+    prefix, suffix = "serviceaccount_", "_tokens_total"
+    return {
+        one.name.removeprefix(prefix).removesuffix(suffix): one.value
+        for family in world.tokens.uses.families()
+        for one in family.samples
+    }
+
+
+def test_a_token_after_its_warning_is_noted_as_stale(tmp_path: Path) -> None:
+    async def story(world: AccountsWorld) -> None:
+        long = token(expires_at=int(NOW) + 86400, warn_after=int(NOW) + 3607)
+        for later_s in (0, 3607):
+            world.now = NOW + later_s
+            assert type(await world.whose(long)) is Authenticated
+        world.now = NOW + 3667.9
+        found = await world.whose(long)
+        assert isinstance(found, NotedAuthenticated)
+        told = "subject: system:serviceaccount:ns:robot, seconds after warning threshold: 60"
+        assert found.notes == (("authentication.k8s.io/stale-token", told),)
+        assert used(world) == {"legacy": 0, "stale": 1, "valid": 2}
+
+    run(tmp_path, story)
+
+
+def test_a_token_out_of_a_secret_is_noted_as_legacy(tmp_path: Path) -> None:
+    async def story(world: AccountsWorld) -> None:
+        await keep(world, legacy())
+        found = await world.whose(legacy())
+        assert isinstance(found, NotedAuthenticated)
+        told = ("authentication.k8s.io/legacy-token", "system:serviceaccount:ns:robot")
+        assert found.notes == (told,)
+        assert used(world) == {"legacy": 1, "stale": 0, "valid": 0}
 
     run(tmp_path, story)

@@ -5,8 +5,16 @@ What a user may do is not known here: that is authorization.
 
 from services.apiserver.authentication.authenticator import (
     Authenticated,
+    NotedAuthenticated,
     RequestAuthenticator,
     TokenAuthenticator,
+    tell,
 )
 
-__all__ = ["Authenticated", "RequestAuthenticator", "TokenAuthenticator"]
+__all__ = [
+    "Authenticated",
+    "NotedAuthenticated",
+    "RequestAuthenticator",
+    "TokenAuthenticator",
+    "tell",
+]

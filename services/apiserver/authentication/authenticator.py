@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from services.apiserver.audit import Audit
 from services.apiserver.http.request import Request
 from services.apiserver.requestinfo import UserInfo
 
@@ -20,6 +21,21 @@ class Authenticated:
     audiences: tuple[str, ...] = ()
     """Those of the asked audiences that the token is good for; a TokenReview shows them.
     Empty: the authenticator knows of no audiences, so the token is good for this server alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotedAuthenticated(Authenticated):
+    """With notes about the credentials that belong into the audit event."""
+
+    notes: tuple[tuple[str, str], ...] = ()
+    """Annotations: key and value."""
+
+
+def tell(audit: Audit, found: Authenticated) -> None:
+    """Tell the audit what is noted about the credentials."""
+    if type(found) is NotedAuthenticated:
+        for key, value in found.notes:
+            audit.annotate(key, value)
 
 
 class TokenAuthenticator(Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from services.apiserver.authentication import TokenAuthenticator
+from services.apiserver.authentication import TokenAuthenticator, tell
 from services.apiserver.authentication.bearer import INVALID_TOKEN
 from services.apiserver.authentication.union import aggregate
 from services.apiserver.authorization import (
@@ -172,6 +172,7 @@ class Reviews:
             status.pop("authenticated", None)
             status.update(user={}, error=error)
         else:
+            tell(request.audit, found)
             status.update(authenticated=True, user=user_as_dict(found.user))
             if found.audiences:
                 status["audiences"] = list(found.audiences)

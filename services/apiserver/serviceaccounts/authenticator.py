@@ -9,11 +9,16 @@ import json
 import time
 from collections.abc import Callable, Collection, Sequence
 
-from services.apiserver.authentication import Authenticated
+from services.apiserver.authentication import Authenticated, NotedAuthenticated
 from services.apiserver.errors import Unauthorized
 from services.apiserver.serviceaccounts.boundobjects import BoundObjects
+from services.apiserver.serviceaccounts.claims import Claims
+from services.apiserver.serviceaccounts.metrics import TokenUses
 from services.apiserver.serviceaccounts.signature import SignedToken, SignedTokens
 from shared.signingkeys import VerificationKey
+
+STALE = "authentication.k8s.io/stale-token"
+LEGACY = "authentication.k8s.io/legacy-token"
 
 
 class ServiceAccountTokens:
@@ -38,6 +43,7 @@ class ServiceAccountTokens:
         self._objects = objects
         self._lookup = lookup
         self._clock = clock
+        self.uses = TokenUses()
 
     async def authenticate_token(
         self, token: str, audiences: tuple[str, ...]
@@ -56,7 +62,26 @@ class ServiceAccountTokens:
                 f"{_list(audiences)}"
             )
         await self._check_objects(signed, token, now)
+        notes = self._count(claims, now)
+        if notes:
+            return NotedAuthenticated(signed.user, common, notes)
         return Authenticated(signed.user, common)
+
+    def _count(self, claims: Claims, now: float) -> tuple[tuple[str, str], ...]:
+        """Count the use of a token, and return what is to be noted of it."""
+        warn_after = claims.warn_after
+        if warn_after is None:
+            if claims.audiences:
+                return ()
+            self.uses.legacy += 1
+            return ((LEGACY, claims.username),)
+        if now <= warn_after:
+            self.uses.valid += 1
+            return ()
+        self.uses.stale += 1
+        late_s = int(now) - int(warn_after)
+        told = f"subject: {claims.username}, seconds after warning threshold: {late_s}"
+        return ((STALE, told),)
 
     async def _check_objects(self, signed: SignedToken, token: str, now: float) -> None:
         if signed.proof is not None and signed.proof.holds(now):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from services.apiserver.authentication.authenticator import RequestAuthenticator
+from services.apiserver.authentication.authenticator import RequestAuthenticator, tell
 from services.apiserver.authentication.requestheader import HeaderFilter
 from services.apiserver.errors import Unauthorized
 from services.apiserver.http.request import Request
@@ -60,4 +60,5 @@ class AuthenticationStage:
             self.attempts["failure"] += 1
             raise Unauthorized("Unauthorized")
         self.attempts["success"] += 1
+        tell(request.audit, found)
         return found.user

@@ -100,6 +100,7 @@ def show_access(metrics: Metrics, parts: Parts) -> None:
     jwt, authorization = parts.authentication.jwt, parts.authorization
     encryption = parts.state.encryption
     metrics.source(authorization.metrics.families)
+    metrics.source(parts.accounts.tokens.uses.families)
     if encryption.reloads is not None:
         metrics.source(encryption.metrics.families)
     if jwt is not None:
