@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from services.apiserver.errors import Cause, Expired, Timeout
+from services.apiserver.errors import Expired
 from services.apiserver.http.negotiation import (
     GZIP_THRESHOLD_BYTES,
     MediaType,
@@ -28,6 +28,7 @@ from services.apiserver.read import continuetoken
 from services.apiserver.read.get import is_pretty, wait_for_version
 from services.apiserver.read.representation import ListMeta, is_plain, list_value, written
 from services.apiserver.read.selection import Selected, selected
+from services.apiserver.registry.interpret import too_large_resource_version
 from services.apiserver.registry.objects import StoredObjects
 from services.apiserver.registry.served import Served
 from services.apiserver.validation.options import ListOptions, parse_list_options
@@ -108,10 +109,15 @@ async def _page_at(
     start: bytes | None,
     revision: int,
 ) -> PageOfBodies:
-    """Return a page of the state at exactly `revision`."""
-    cache = store.backend.cache
-    if revision > cache.revision:
-        await wait_for_version(store, revision)
+    """Return a page of the state at exactly `revision`.
+
+    Raises:
+        Expired, Timeout: the storage does not know it any more, or not yet.
+    """
+    backend = store.backend
+    if revision > backend.cache.revision:
+        # Where the cache does not get there, the page before was the storage's, too.
+        await backend.soon(Revision(revision), backend.cache.revision)
     # What has not changed since is still in the cache as it was.
     if store.cache.shows(Revision(revision)):
         return _page_from_cache(store, scope, choice, options, start, revision)
@@ -187,7 +193,7 @@ async def _page_from_storage(
         except Compacted as error:
             raise _expired(options, scope, start) from error
         except FutureRevision as error:
-            raise _future(error) from error
+            raise too_large_resource_version(error.revision, error.current) from error
         revision = page.revision
         for number, item in enumerate(page.items):
             if not _matches(choice, extract, item.key, item.value):
@@ -219,14 +225,6 @@ def _expired(options: ListOptions, scope: bytes, start: bytes | None) -> Expired
     )
     error.list_meta = {"continue": token}
     return error
-
-
-def _future(error: FutureRevision) -> Timeout:
-    return Timeout(
-        f"Too large resource version: {error.revision}, current: {error.current}",
-        causes=[Cause("ResourceVersionTooLarge", "Too large resource version")],
-        retry_after_s=1,
-    )
 
 
 async def answer(

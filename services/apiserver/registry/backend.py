@@ -116,12 +116,20 @@ class Backend:
                 return False
             self._on_read("cache" if before == revision else "waited")
             return True
+        reached = await self.soon(revision, before)
+        self._on_read("waited" if reached else "storage")
+        return reached
+
+    async def soon(self, revision: Revision, before: Revision) -> bool:
+        """Wait until the cache, which stood at `before`, is at least at `revision`.
+
+        Returns False when it does not get there while the storage would answer as well.
+        """
         stalled = self._stalled_at == before
-        if await cache.wait_for(revision, STALLED_TIMEOUT_S if stalled else FRESHNESS_TIMEOUT_S):
-            self._on_read("waited")
+        timeout_s = STALLED_TIMEOUT_S if stalled else FRESHNESS_TIMEOUT_S
+        if await self.cache.wait_for(revision, timeout_s):
             return True
-        self._stalled_at = cache.revision
-        self._on_read("storage")
+        self._stalled_at = self.cache.revision
         return False
 
     async def past_of(self, resource: ResourceCache, after: Revision) -> None:
