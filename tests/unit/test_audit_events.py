@@ -11,13 +11,15 @@ import orjson
 import pytest
 
 from services.apiserver.audit import NO_AUDIT, objects
+from services.apiserver.audit.event import RequestAudit
 from services.apiserver.audit.origin import source_addresses
+from services.apiserver.audit.storagetime import TimedStorage
 from services.apiserver.audit.timestamps import go_duration, micro_time, rfc3339_nano
 from services.apiserver.codec import protobuf
 from services.apiserver.errors import NotFound, to_status
 from services.apiserver.http.request import Request, Response, StreamingResponse
 from services.apiserver.requestinfo import UserInfo
-from shared.storage import StorageUnavailable
+from shared.storage import KeyValue, Revision, StorageUnavailable
 from tests.unit.audit_world import World, request_of
 
 POD = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "web", "managedFields": [{}]}}
@@ -249,6 +251,39 @@ def test_slow_requests_tell_where_their_time_went() -> None:
     told = serve(world, request, Response(200, b""))[1]["annotations"]
     assert told["apiserver.latency.k8s.io/mutating-webhook"] == "500ms"
     assert told["apiserver.latency.k8s.io/total"].startswith("2.")
+
+
+def test_the_time_in_storage_is_that_of_the_requests_own_calls() -> None:
+    class Slow:
+        async def get(self, key: bytes, *, revision: Revision | None = None) -> KeyValue | None:
+            await asyncio.sleep(0.02)
+            return None
+
+    async def run() -> list[dict[str, Any]]:
+        storage = TimedStorage(Slow())  # type: ignore[arg-type]
+
+        async def request(reads: int) -> None:
+            request = world.request()
+            assert isinstance(request.audit, RequestAudit)
+            request.audit.received_ns -= 2_000_000_000
+            await request.audit.received()
+            for _ in range(reads):
+                await storage.get(b"/registry/a")
+            await request.audit.answering(Response(200, b""))
+            await request.audit.complete()
+
+        async with World() as world:
+            async with asyncio.TaskGroup() as tasks:
+                for reads in (0, 1, 4):
+                    tasks.create_task(request(reads))
+            await storage.get(b"/registry/a")  # for nobody
+        return [one for one in world.destination.events if one["stage"] == "ResponseComplete"]
+
+    told = [one["annotations"].get("apiserver.latency.k8s.io/etcd") for one in asyncio.run(run())]
+    none, one, four = (float((text or "0ms").removesuffix("ms")) for text in told)
+    assert none == 0
+    assert 20 <= one < four
+    assert four >= 80
 
 
 # -- objects ---------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from services.apiserver.audit import eventtext, objects
+from services.apiserver.audit import eventtext, objects, storagetime
 from services.apiserver.audit.eventtext import HEADS, STAGE, request_uri, status_field
 from services.apiserver.audit.metrics import AuditMetrics
 from services.apiserver.audit.recording import (
@@ -158,6 +158,7 @@ class RequestAudit(Audit):
         self._recorder = recorder
         self._request = request
         self._annotations: dict[str, str] = {}
+        self._in_storage = storagetime.begin()
         self.received_ns = time.time_ns()
 
     # -- what is told ------------------------------------------------------------------
@@ -314,6 +315,7 @@ class RequestAudit(Audit):
         self._response_object = await asyncio.to_thread(read) if large else read()
 
     def _annotate_latencies(self, now: int) -> None:
+        self.add_latency("etcd", self._in_storage.ns)
         self.add_latency("authentication", self._authenticated_ns - self.received_ns)
         if self._response_started_ns:
             self.add_latency("response-write", now - self._response_started_ns)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from prometheus_client.core import CounterMetricFamily, Metric
 
 from services.apiserver.audit.recording import NAME_OF_LEVEL, Level
 
@@ -25,29 +28,33 @@ class AuditMetrics:
         """Requests by how much was recorded of them."""
 
     def show_in(self, metrics: Metrics) -> None:
-        gauge = metrics.gauge
-        gauge(
-            "apiserver_audit_event_total",
+        metrics.source(self.families)
+
+    def families(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            "apiserver_audit_event",
             "Counter of audit events generated and sent to the audit backend.",
-            "",
-            lambda: {"": self.events},
+            self.events,
         )
-        gauge(
-            "apiserver_audit_error_total",
+        errors = CounterMetricFamily(
+            "apiserver_audit_error",
             "Counter of audit events that failed to be audited properly. Plugin identifies the"
             " plugin affected by the error.",
-            "plugin",
-            lambda: self.errors,
+            labels=("plugin",),
         )
-        gauge(
-            "apiserver_audit_level_total",
+        for plugin, count in self.errors.items():
+            errors.add_metric((plugin,), count)
+        yield errors
+        levels = CounterMetricFamily(
+            "apiserver_audit_level",
             "Counter of policy levels for audit events (1 per request).",
-            "level",
-            lambda: {NAME_OF_LEVEL[level]: self.levels[level] for level in Level},
+            labels=("level",),
         )
-        gauge(
-            "apiserver_audit_requests_rejected_total",
+        for level in Level:
+            levels.add_metric((NAME_OF_LEVEL[level],), self.levels[level])
+        yield levels
+        yield CounterMetricFamily(
+            "apiserver_audit_requests_rejected",
             "Counter of apiserver requests rejected due to an error in audit logging backend.",
-            "",
-            lambda: {"": self.rejected},
+            self.rejected,
         )

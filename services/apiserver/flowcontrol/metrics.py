@@ -165,14 +165,15 @@ def _distributions(tallies: Sequence[OfFlow]) -> Iterator[Metric]:
             ("true", tally.waited_s, tally.dispatched),
             ("false", tally.waited_in_vain, sum(tally.refused.values())),
         ):
-            buckets = _with(waited, total - sum(waited.counts))
-            waits.add_metric((level, schema, execute), buckets, sum_value=waited.sum)
+            if total:
+                buckets = _with(waited, total - waited.count)
+                waits.add_metric((level, schema, execute), buckets, sum_value=waited.sum)
         for kind, executed in (("regular", tally.executed_s), ("watch", tally.initialized_s)):
-            if any(executed.counts):
+            if executed.count:
                 executions.add_metric(
                     (level, schema, kind), executed.buckets(), sum_value=executed.sum
                 )
-        narrow = arrived - sum(tally.wide_seats.counts)
+        narrow = arrived - tally.wide_seats.count
         buckets = _with(tally.wide_seats, narrow)
         seats.add_metric((level, schema), buckets, sum_value=tally.wide_seats.sum + narrow)
     return iter((waits, executions, seats))

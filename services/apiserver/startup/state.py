@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.apiserver.audit.storagetime import TimedStorage
 from services.apiserver.codec import codec_for
 from services.apiserver.encryption.configuration import ConfigurationError
 from services.apiserver.encryption.configured import ConfiguredEncryption
@@ -73,6 +74,8 @@ def state_of(
     opener = Opener(encryption.encryption, extractor, etcd_prefix=prefix)
     on_lag = metrics.fanout_lag.observe
     events = event_flow(options, storage, event_log, cache, extractor, opener, on_lag=on_lag)
+    if options.audit.policy_file:  # else nobody asks
+        storage = TimedStorage(storage)
     if encryption.encryption.is_used:  # everything but the event flow
         storage = EncryptedStorage(storage, encryption.encryption)
     backend = Backend(
