@@ -131,6 +131,16 @@ POLICY = {"matchConstraints": {"resourceRules": [RULE]}, "validations": [{"expre
         ),
         ({"variables": [{"name": "in", "expression": "1"}]}, ["Invalid spec.variables[0].name"]),
         (
+            {
+                "variables": [
+                    {"name": "a", "expression": "variables.b"},
+                    {"name": "b", "expression": "variables.a + 1"},
+                ],
+                "validations": [{"expression": "variables.b > 1 && variables.c"}],
+            },
+            ["Invalid spec.variables[0].expression", "Invalid spec.validations[0].expression"],
+        ),
+        (
             {"validations": [{"expression": "true", "message": "a\nb", "reason": "Odd"}]},
             ["Invalid spec.validations[0].message", "NotSupported spec.validations[0].reason"],
         ),

@@ -412,3 +412,8 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "format.named": _named_format,
     **{f"format.{name}": _format_of(name) for name in _FORMATS},
 }
+
+OPAQUE_METHODS = frozenset(
+    name for value in (Quantity, IP, CIDR, URL, Format, Semver) for name in value.methods
+)
+"""What may be asked of the values of this library, whichever it is."""

@@ -7,6 +7,7 @@ pkg/apis/admissionregistration/v1/defaults.go.
 from __future__ import annotations
 
 from services.apiserver.errors import Cause
+from services.apiserver.kinds.platform.expressions import BOOL, Variables, check
 from services.apiserver.kinds.platform.rules import duplicates, follows, required_name
 from services.apiserver.registry.strategy import Object
 from services.apiserver.validation.field import (
@@ -142,14 +143,18 @@ def _validate_resources(resources: list[str], path: str) -> list[Cause]:
     return found
 
 
-def validate_match_conditions(conditions: list[Object], path: str) -> list[Cause]:
+def validate_match_conditions(
+    conditions: list[Object], path: str, variables: Variables
+) -> list[Cause]:
     found: list[Cause] = []
     if len(conditions) > MAX_MATCH_CONDITIONS:
         found.append(too_many(path, len(conditions), MAX_MATCH_CONDITIONS))
     seen: set[str] = set()
     for number, condition in enumerate(conditions):
         at = index(path, number)
-        found += validate_expression(condition.get("expression", ""), child(at, "expression"))
+        found += validate_expression(
+            condition.get("expression", ""), child(at, "expression"), variables, BOOL
+        )
         name = condition.get("name", "")
         found += required_name(child(at, "name"), name, qualified_name)
         if name and name in seen:
@@ -158,6 +163,10 @@ def validate_match_conditions(conditions: list[Object], path: str) -> list[Cause
     return found
 
 
-def validate_expression(text: str, path: str) -> list[Cause]:
-    """Check that a CEL expression is there."""
-    return [] if text.strip() else [required(path, "expression is not specified")]
+def validate_expression(
+    text: str, path: str, variables: Variables, kinds: tuple[str, ...]
+) -> list[Cause]:
+    """Check that a CEL expression is there, and what can be known of it."""
+    if not text.strip():
+        return [required(path, "expression is not specified")]
+    return check(text, path, variables, kinds)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import orjson
 
 from services.apiserver.errors import Cause
+from services.apiserver.kinds.platform.expressions import BOOL, DEVICE, check
 from services.apiserver.kinds.platform.rules import duplicates, follows
 from services.apiserver.kinds.volumesources import validate_csi_driver_name
 from services.apiserver.registry.strategy import Object
@@ -135,7 +136,9 @@ def validate_selector(selector: Object, path: str) -> list[Cause]:
     text, at = cel.get("expression", ""), child(at, "expression")
     if longer_than(text, MAX_EXPRESSION_BYTES):
         return [too_long(at, MAX_EXPRESSION_BYTES)]
-    return [] if text.strip() else [invalid(at, text, "the expression is empty")]
+    if not text.strip():
+        return [invalid(at, text, "the expression is empty")]
+    return check(text, at, DEVICE, BOOL)
 
 
 def validate_configuration(config: Object, path: str) -> list[Cause]:

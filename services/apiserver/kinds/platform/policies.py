@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from services.apiserver.cel.inference import DYN, Type
 from services.apiserver.cel.syntax import KEYWORDS, RESERVED
 from services.apiserver.errors import Cause
 from services.apiserver.kinds.platform.admissionrules import (
@@ -20,6 +21,16 @@ from services.apiserver.kinds.platform.admissionrules import (
     validate_match_conditions,
     validate_match_resources,
     validate_mutating_operations,
+)
+from services.apiserver.kinds.platform.expressions import (
+    ANY,
+    BOOL,
+    STRING,
+    Fields,
+    Variables,
+    admission_variables,
+    check,
+    inferred,
 )
 from services.apiserver.kinds.platform.rules import (
     MetadataKeepingStatus,
@@ -93,7 +104,8 @@ class ValidatingAdmissionPolicyStrategy(_PolicyStrategy):
 
     def validate_policy(self, obj: Object, old: Object | None) -> list[Cause]:
         spec = obj["spec"]
-        found = _validate_common(spec, old, mutating=False)
+        seen = _Seen(spec)
+        found = _validate_common(spec, old, seen, mutating=False)
         validations = spec.get("validations") or []
         annotations = spec.get("auditAnnotations") or []
         if not validations and not annotations:
@@ -104,8 +116,9 @@ class ValidatingAdmissionPolicyStrategy(_PolicyStrategy):
                 required("spec.auditAnnotations", detail),
             ]
         for number, validation in enumerate(validations):
-            found += _validate_validation(validation, index("spec.validations", number))
-        return found + _validate_audit_annotations(obj["metadata"].get("name", ""), annotations)
+            found += _validate_validation(validation, index("spec.validations", number), seen)
+        name = obj["metadata"].get("name", "")
+        return found + _validate_audit_annotations(name, annotations, seen)
 
     def subresources(self) -> Mapping[str, UpdateSubresource]:
         return {"status": ValidatingAdmissionPolicyStatus(self)}
@@ -128,12 +141,13 @@ class ValidatingAdmissionPolicyStatus(MetadataKeepingStatus):
 class MutatingAdmissionPolicyStrategy(_PolicyStrategy):
     def validate_policy(self, obj: Object, old: Object | None) -> list[Cause]:
         spec = obj["spec"]
-        found = _validate_common(spec, old, mutating=True)
+        seen = _Seen(spec)
+        found = _validate_common(spec, old, seen, mutating=True)
         mutations = spec.get("mutations") or []
         if not mutations:
             found.append(required("spec.mutations", "mutations must contain at least one item"))
         for number, mutation in enumerate(mutations):
-            found += _validate_mutation(mutation, index("spec.mutations", number))
+            found += _validate_mutation(mutation, index("spec.mutations", number), seen)
         policy, path = spec.get("reinvocationPolicy", ""), "spec.reinvocationPolicy"
         if not policy:
             found.append(required(path))
@@ -142,7 +156,26 @@ class MutatingAdmissionPolicyStrategy(_PolicyStrategy):
         return found
 
 
-def _validate_common(spec: Object, old: Object | None, *, mutating: bool) -> list[Cause]:
+class _Seen:
+    """What the expressions of a policy see: more with each of its variables."""
+
+    def __init__(self, spec: Object) -> None:
+        has_params = spec.get("paramKind") is not None
+        self.all = admission_variables(params=has_params)
+        self.messages = admission_variables(params=has_params, authorizer=False)
+        """Without the authorizer, as messages must not cost a question to it."""
+        self._types: dict[str, Type] = {}
+        for known in (self.all, self.messages):
+            known["variables"] = Type("object", Fields(self._types))
+
+    def know(self, variable: Object) -> None:
+        found = inferred(variable.get("expression", ""), self.all)
+        self._types[variable.get("name", "")] = DYN if isinstance(found, str) else found
+
+
+def _validate_common(
+    spec: Object, old: Object | None, seen: _Seen, *, mutating: bool
+) -> list[Cause]:
     found: list[Cause] = []
     policy = spec.get("failurePolicy")
     if policy is None:
@@ -164,11 +197,13 @@ def _validate_common(spec: Object, old: Object | None, *, mutating: bool) -> lis
     if before is None or any(
         spec.get(name) != before.get(name) for name in ("paramKind", "matchConditions")
     ):
+        known = admission_variables(params=spec.get("paramKind") is not None)
         found += validate_match_conditions(
-            spec.get("matchConditions") or [], "spec.matchConditions"
+            spec.get("matchConditions") or [], "spec.matchConditions", known
         )
     for number, variable in enumerate(spec.get("variables") or ()):
-        found += _validate_variable(variable, index("spec.variables", number))
+        found += _validate_variable(variable, index("spec.variables", number), seen.all)
+        seen.know(variable)
     return found
 
 
@@ -197,22 +232,26 @@ def _validate_param_kind(kind: Object, path: str) -> list[Cause]:
     return found
 
 
-def _validate_variable(variable: Object, path: str) -> list[Cause]:
+def _validate_variable(variable: Object, path: str, seen: Variables) -> list[Cause]:
     name, at = variable.get("name", ""), child(path, "name")
     found: list[Cause] = []
     if not name.strip():
         found.append(required(at, "name is not specified"))
     elif not _CEL_IDENTIFIER.fullmatch(name) or name in _CEL_RESERVED:
         found.append(invalid(at, name, "must be a valid CEL identifier"))
-    return found + validate_expression(variable.get("expression", ""), child(path, "expression"))
+    at = child(path, "expression")
+    return found + validate_expression(variable.get("expression", ""), at, seen, ANY)
 
 
-def _validate_validation(validation: Object, path: str) -> list[Cause]:
-    found = validate_expression(validation.get("expression", ""), child(path, "expression"))
+def _validate_validation(validation: Object, path: str, seen: _Seen) -> list[Cause]:
+    at = child(path, "expression")
+    found = validate_expression(validation.get("expression", ""), at, seen.all, BOOL)
     for name in ("messageExpression", "message"):
         text, at = validation.get(name, ""), child(path, name)
         if text and not text.strip():
             found.append(invalid(at, text, "must be non-empty if specified"))
+        elif text and name == "messageExpression":
+            found += check(text, at, seen.messages, STRING)
         elif name == "message" and re.search("[\n\r]", text.strip()):
             found.append(invalid(at, text, "must not contain line breaks"))
     reason = validation.get("reason")
@@ -221,7 +260,7 @@ def _validate_validation(validation: Object, path: str) -> list[Cause]:
     return found
 
 
-def _validate_audit_annotations(policy: str, annotations: list[Object]) -> list[Cause]:
+def _validate_audit_annotations(policy: str, annotations: list[Object], seen: _Seen) -> list[Cause]:
     path = "spec.auditAnnotations"
     found: list[Cause] = []
     if len(annotations) > MAX_AUDIT_ANNOTATIONS:
@@ -241,13 +280,13 @@ def _validate_audit_annotations(policy: str, annotations: list[Object]) -> list[
             detail = f"must not exceed {MAX_AUDIT_EXPRESSION_BYTES} bytes in length"
             found.append(required(where, detail))
         else:
-            found += validate_expression(text, where)
+            found += validate_expression(text, where, seen.all, STRING)
         if number in doubled:
             found.append(duplicate(child(at, "key"), keys[number]))
     return found
 
 
-def _validate_mutation(mutation: Object, path: str) -> list[Cause]:
+def _validate_mutation(mutation: Object, path: str, seen: _Seen) -> list[Cause]:
     kind, at = mutation.get("patchType", ""), child(path, "patchType")
     if not kind:
         return [required(at)]
@@ -261,7 +300,8 @@ def _validate_mutation(mutation: Object, path: str) -> list[Cause]:
         found = [required(at, f"must be specified when patchType is {kind}")]
     else:
         text = mutation[wanted].get("expression", "")
-        found = validate_expression(text, child(at, "expression"))
+        kinds = ("list",) if wanted == "jsonPatch" else ("Object",)
+        found = validate_expression(text, child(at, "expression"), seen.all, kinds)
     if mutation.get(other) is not None:
         detail = f"must not be specified when patchType is {kind}"
         found.append(invalid(child(path, other), f"{{{other}}}", detail))

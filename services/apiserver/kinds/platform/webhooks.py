@@ -19,6 +19,7 @@ from services.apiserver.kinds.platform.admissionrules import (
     validate_match_conditions,
     validate_rule,
 )
+from services.apiserver.kinds.platform.expressions import admission_variables
 from services.apiserver.kinds.platform.rules import (
     duplicates,
     follows,
@@ -159,7 +160,9 @@ def _validate_webhook(hook: Object, path: str, rules: _Rules) -> list[Cause]:
     found += _validate_client(hook.get("clientConfig") or {}, child(path, "clientConfig"))
     if rules.match_conditions:
         conditions = hook.get("matchConditions") or []
-        found += validate_match_conditions(conditions, child(path, "matchConditions"))
+        found += validate_match_conditions(
+            conditions, child(path, "matchConditions"), admission_variables()
+        )
     return found
 
 
