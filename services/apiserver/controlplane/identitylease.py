@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from services.apiserver.errors import ApiError
 from services.apiserver.http.request import new_uuid
-from services.apiserver.registry.deletion import DeleteRequest
+from services.apiserver.registry.deletion import DeleteRequest, Preconditions
 from services.apiserver.registry.served import Registry
 from services.apiserver.registry.strategy import Lookup, Object, WriteContext
 from services.apiserver.requestinfo import RequestInfo, UserInfo
@@ -83,8 +83,12 @@ class IdentityLease:
             lease = store.decode(item.body)
             meta = lease["metadata"]
             if (meta.get("labels") or {}).get(LABEL) == COMPONENT and is_expired(lease, before):
+                # The cache may be behind, and the lease renewed.
+                seen = Preconditions(resource_version=str(item.revision))
                 await store.delete(
-                    self._context("delete", meta["name"]), meta["name"], DeleteRequest()
+                    self._context("delete", meta["name"]),
+                    meta["name"],
+                    DeleteRequest(preconditions=seen),
                 )
 
     def _context(self, verb: str, name: str) -> WriteContext:
