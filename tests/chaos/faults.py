@@ -91,6 +91,8 @@ class Faults:
         """Return those that are there."""
         if plan.kind in BREAKS:
             there = set(self._system.links)
+        elif plan.kind.startswith("isolate") and not self._system.links:
+            there = set()
         else:
             there = {part.role for part in self._system.parts()}
         return [target for target in plan.targets if target in there]
