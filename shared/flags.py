@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import ipaddress
 import re
 from collections.abc import Callable, Iterable
@@ -67,6 +68,18 @@ def files(known: argparse.Namespace, names: Iterable[str], mistakes: list[str]) 
         for one in value if isinstance(value, list) else [value]:
             if one and not Path(one).is_file():
                 mistakes.append(f"{flag(name)}: no such file: {one}")
+
+
+def read_secret(path: str | Path) -> str:
+    """Return the password or token in a file, without the blanks around it.
+
+    Raises:
+        OSError: it can't be read, or is no text.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        raise OSError(errno.EILSEQ, "not UTF-8 text", str(path)) from None
 
 
 def addresses(known: argparse.Namespace, names: Iterable[str], mistakes: list[str]) -> None:

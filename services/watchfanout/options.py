@@ -8,7 +8,6 @@ import re
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 from shared.flags import (
@@ -21,6 +20,7 @@ from shared.flags import (
     files,
     flag,
     integer,
+    read_secret,
 )
 
 URL_VARIABLE = "KUBEFAN_EVENT_LOG_URL"
@@ -66,7 +66,7 @@ class WatchfanoutOptions:
 
     @property
     def token(self) -> str:
-        return Path(self.token_file).read_text().strip()
+        return read_secret(self.token_file)
 
     @classmethod
     def from_argv(cls, argv: Sequence[str]) -> Self:
@@ -91,8 +91,12 @@ class WatchfanoutOptions:
             # A standby would look for the leader on its own machine, and take it for dead.
             mistakes.append("--advertise-address is needed where --bind-address is no address")
         files(known, _FILES, mistakes)
-        if known.token_file and not mistakes and not Path(known.token_file).read_text().strip():
-            mistakes.append("--token-file: the file is empty, and nobody would be kept out")
+        if known.token_file and not mistakes:
+            try:
+                if not read_secret(known.token_file):
+                    mistakes.append("--token-file: the file is empty, and nobody would be kept out")
+            except OSError as error:
+                mistakes.append(f"--token-file: {error.strerror}: {known.token_file}")
         lease_s = duration(known, "lease_duration", mistakes)
         if lease_s < 2:
             mistakes.append("--lease-duration: etcd knows no lease shorter than 2s")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 
@@ -17,6 +16,7 @@ from services.watchfanout.state import State
 from shared.eventlog.redis import RedisEventLog, RedisEventLogOptions, RedisServer
 from shared.fanout import extractor_for
 from shared.fanout.client import SnapshotAccess
+from shared.flags import read_secret
 from shared.resources import builtin_table
 from shared.storage import StorageError
 from shared.storage.compaction import Compaction
@@ -175,7 +175,7 @@ def open_event_log(options: WatchfanoutOptions) -> RedisEventLog:
     """
     password = None
     if options.redis_password_file:
-        password = Path(options.redis_password_file).read_text().strip()
+        password = read_secret(options.redis_password_file)
     tls = TlsFiles.named(options.redis_cafile) if options.redis_cafile else None
     server = RedisServer.from_url(options.redis_url, password=password, tls=tls)
     return RedisEventLog(

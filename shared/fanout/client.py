@@ -5,12 +5,12 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 from shared.eventlog.errors import UnknownFormat
 from shared.fanout.snapshot import Snapshot
 from shared.fanout.transfer import MEDIA_TYPE, DamagedSnapshot, receive
+from shared.flags import read_secret
 
 SILENCE_S = 10.0
 """How long nothing may come."""
@@ -30,8 +30,8 @@ class SnapshotAccess:
 
     @classmethod
     def from_files(cls, cafile: str, token_file: str) -> SnapshotAccess:
-        """Raises OSError: a file can't be read."""
-        return cls(cafile, Path(token_file).read_text().strip() if token_file else "")
+        """Raises OSError: the token's file can't be read, or is no text."""
+        return cls(cafile, read_secret(token_file) if token_file else "")
 
     def context(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self.cafile or None)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from services.watchfanout.options import WatchfanoutOptions
-from shared.flags import OptionsError
+from shared.fanout.client import SnapshotAccess
+from shared.flags import OptionsError, read_secret
 
 
 def read(directory: Path, *flags: str, token: str = "secret\n") -> WatchfanoutOptions:
@@ -39,6 +40,22 @@ def test_an_empty_token_is_refused_for_it_would_let_everybody_in(
 ) -> None:
     with pytest.raises(OptionsError, match="--token-file"):
         read(tmp_path, token=token)
+
+
+def test_a_token_that_is_no_text_is_told_with_the_flag(tmp_path: Path) -> None:
+    bad = tmp_path / "bad"
+    bad.write_bytes(b"secret\xff")
+    with pytest.raises(OptionsError, match="--token-file: not UTF-8 text"):
+        read(tmp_path, f"--token-file={bad}")
+
+
+def test_secrets_of_other_files_that_are_no_text_are_errors_of_the_file(tmp_path: Path) -> None:
+    """An OSError, as of a file that is not there: each service tells those in one line."""
+    bad = tmp_path / "bad"
+    bad.write_bytes(b"secret\xff")
+    for reader in (read_secret, lambda path: SnapshotAccess.from_files("", str(path))):
+        with pytest.raises(OSError, match="not UTF-8 text"):
+            reader(bad)
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::"])

@@ -32,6 +32,7 @@ from shared.eventlog import EventLog
 from shared.fanout import extractor_for
 from shared.fanout.client import SnapshotAccess
 from shared.fanout.opening import Opener
+from shared.flags import read_secret
 from shared.objects import Extractor
 from shared.resources import ResourceTable
 from shared.storage import Storage
@@ -132,7 +133,7 @@ def shared_event_log(options: EventLogOptions) -> EventLog | None:
 
     password = None
     if options.password_file:
-        password = Path(options.password_file).read_text().strip()
+        password = read_secret(options.password_file)
     tls = TlsFiles.named(options.cafile) if options.cafile else None
     return RedisEventLog(RedisServer.from_url(options.url, password=password, tls=tls))
 
