@@ -269,6 +269,7 @@ class EtcdStorage:
             self._connection.check_open()
             stream = WatchStream(self._connection, prefix, position)
             self._streams.add(stream)
+            doubting = asyncio.create_task(stream.doubt(), name="doubt a silent watch")
             try:
                 await stream.create()
                 if stream.opened_at < reached:
@@ -287,6 +288,7 @@ class EtcdStorage:
                     log.warning("the watch of %r behind %d ended: %s", prefix, position, error)
             finally:
                 self._streams.discard(stream)
+                doubting.cancel()
                 stream.cancel()
             if await _closed_within(closed, _backoff_s(failures)):
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,10 @@ from shared.storage.protocol import Change, ChangeBatch, KeyValue, Revision
 
 # Without a leader a member would leave the watch open and silent: let it end instead.
 _METADATA = (("hasleader", "true"),)
+
+QUIET_S = 1.0
+"""After which silence a watch asks whether its member is there, and how long it waits for that.
+Pings would take fifteen seconds: etcd does not want them more often."""
 
 MOST_CHANGES = 500
 """What has arrived already goes together; bounds what is translated at once."""
@@ -35,6 +40,8 @@ class WatchStream:
         self.position = position
         self._call: Any = self._server.watch.Watch(metadata=_METADATA)
         self._writing = asyncio.Lock()
+        self._heard = 0
+        """How many messages have been read."""
         self.opened_at = Revision(0)
         """How far the member was when it opened the watch; others may be further."""
 
@@ -81,6 +88,20 @@ class WatchStream:
                 self.position = seen
                 return ChangeBatch(changes, seen)
 
+    async def doubt(self) -> None:
+        """While nothing comes, see whether the connection lives, for ever: a member that has
+        vanished does not say so, and the others are at work.
+
+        A call that has no answer ends the connection, and so the watch.
+        """
+        anything = rpc.RangeRequest(key=b"\0", limit=1, count_only=True)
+        while True:
+            heard = self._heard
+            await asyncio.sleep(QUIET_S)
+            if heard == self._heard and not self._call.has_message:
+                with contextlib.suppress(RpcError):
+                    await self._server.kv.Range(anything, timeout=QUIET_S)
+
     async def request_progress(self) -> None:
         """Ask etcd to say how far the watch has come; the answer is a batch without changes."""
         async with self._writing:
@@ -105,6 +126,7 @@ class WatchStream:
         if response is None:
             self._connection.turn_from(self._server)
             raise StorageUnavailable(f"{self._server.endpoint} ended the watch")
+        self._heard += 1
         if response.canceled:
             if response.compact_revision:
                 raise Compacted(self.position, Revision(response.compact_revision))
