@@ -31,9 +31,10 @@ from shared.storage.encryption import Encryption, StoredResources
 from shared.storage.etcd import EtcdStorage
 from shared.storage.etcd.election import Election
 from shared.watchcache import WatchCache
+from shared.watchcache.watcher import EndReason
 from tests.contract.etcd_server import EtcdProcess, start_etcd
 from tests.contract.redis_server import RedisProcess
-from tests.contract.test_watchfanout import World, until
+from tests.contract.test_watchfanout import PREFIX, World, until
 
 PATIENCE_S = 30.0
 NOBODY = SnapshotAccess("", "")
@@ -204,10 +205,12 @@ def test_a_replica_reads_from_etcd_and_ends(
             await flow.ready.wait()
             assert cache.revision == newest
             assert await backend.fresh()
+            watcher = cache.resource(PREFIX).watch(after=newest)
             await asyncio.to_thread(etcd.restore)
             assert not await backend.fresh()
             with pytest.RaisesGroup(WentBack):
                 await following
+            assert watcher.ended is EndReason.CLOSED
 
     play(tmp_path, redis, story)
 

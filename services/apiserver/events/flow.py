@@ -9,7 +9,6 @@ in snapshot and log as well, and opened on its way into the cache.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
@@ -25,7 +24,7 @@ from shared.eventlog.protocol import Bounds, Entry
 from shared.fanout import Follower, HistoryLost, load_snapshot
 from shared.fanout.opening import Opener
 from shared.objects import Extractor
-from shared.storage import Compacted, Revision, Storage, StorageUnavailable
+from shared.storage import Compacted, Revision, Storage, StorageUnavailable, WentBack
 from shared.watchcache import ReloadNeeded, StaleSnapshot, WatchCache
 
 log = logging.getLogger("kubefan.apiserver.events")
@@ -35,8 +34,11 @@ PAST_TIMEOUT_S = 3.0
 """How long a starting replica waits for the log to tell the past. Then it asks the storage, for
 the sake of clients that want to resume here."""
 STORAGE_PAST_TIMEOUT_S = 20.0
-LOOK_BACK_S = 10.0
-"""Between two looks whether the storage has gone back, which a log does not tell."""
+LOOK_BACK_S = 2.0
+"""Between two looks whether the storage has gone back, which a log does not tell: soon, before it
+has come as far again."""
+LAST_FRAMES_S = 0.2
+"""For watches to end cleanly before the process does."""
 
 
 class EventFlow(ABC):
@@ -157,8 +159,14 @@ class SharedEventFlow(EventFlow):
     async def _look_back(self) -> None:
         while True:
             await asyncio.sleep(LOOK_BACK_S * (0.5 + random.random()))
-            with contextlib.suppress(StorageUnavailable):
+            try:
                 await self._snapshots.check_not_back(self._cache.revision)
+            except StorageUnavailable:
+                pass  # then it is looked at again
+            except WentBack:
+                self._cache.close()
+                await asyncio.sleep(LAST_FRAMES_S)
+                raise
 
     async def _load(self) -> None:
         while True:
