@@ -18,6 +18,8 @@ STALLED_TIMEOUT_S = 0.02
 """The same while the cache does not move: its source is away, and reads must not queue up."""
 PAST_TIMEOUT_S = 10.0
 """How long a watch waits for a cache that is filling its windows."""
+HUNG_S = 1.0
+"""A question to the storage that failed after so long was not refused, but had no answer."""
 REACH_TIMEOUT_S = 3.0
 """How long a read waits for the revision that it names; kube-apiserver's blockTimeout."""
 
@@ -36,23 +38,29 @@ class CurrentRevision:
         self._asking: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         """Kept: to ask for the running loop is a system call."""
+        self._hung = ""
+        """Why the last question had no answer; "" if it had one."""
 
     async def get(self) -> Revision:
         """Return a revision that covers every write acknowledged before this call.
 
         Raises:
-            StorageUnavailable: the store did not answer.
+            StorageUnavailable: the store did not answer. While it hangs one reader at a time finds
+                out whether it still does, and the others know at once: they would fill up what
+                is for reads that need no storage.
         """
+        if self._hung and self._asking is not None:
+            raise StorageUnavailable(self._hung)
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
         answer: asyncio.Future[Revision] = loop.create_future()
         self._waiting.append(answer)
         if self._asking is None:
-            self._asking = loop.create_task(self._ask(), name="current revision")
+            self._asking = loop.create_task(self._ask(loop), name="current revision")
         return await answer
 
-    async def _ask(self) -> None:
+    async def _ask(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
             while self._waiting:
                 # One turn of the loop later all requests that came together share the question.
@@ -63,10 +71,17 @@ class CurrentRevision:
                 waiting, self._waiting = self._waiting, []
                 error: Exception | None = None
                 revision = Revision(0)
+                hung_at = loop.time() + HUNG_S
                 try:
                     revision = await self._storage.current_revision()
                 except Exception as failure:  # noqa: BLE001 - handed to the readers, who raise it
                     error = failure
+                self._hung = ""
+                if error is not None and loop.time() >= hung_at:
+                    self._hung = str(error)
+                    # Who came meanwhile would wait as long for the same.
+                    waiting += self._waiting
+                    self._waiting = []
                 for answer in waiting:
                     if answer.done():
                         continue  # its reader has gone
