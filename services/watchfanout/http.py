@@ -47,6 +47,7 @@ class Routes:
                 Route("/readyz", self._readyz),
                 Route("/metrics", self._show_metrics),
                 Route("/snapshot", self._snapshot),
+                Route("/revision", self._revision),
             ]
         )
 
@@ -68,6 +69,14 @@ class Routes:
         if not self._state.is_loaded:
             return PlainTextResponse("nothing is loaded yet", 503, {"Retry-After": "1"})
         return StreamingResponse(self._state.snapshot(), media_type=MEDIA_TYPE)
+
+    async def _revision(self, request: Request) -> Response:
+        """What a snapshot would be of: whether it is worth while."""
+        if not self._may_read(request):
+            return _refusal()
+        if not self._state.is_loaded:
+            return PlainTextResponse("nothing is loaded yet", 503, {"Retry-After": "1"})
+        return PlainTextResponse(str(self._state.revision))
 
     def _may_read(self, request: Request) -> bool:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")

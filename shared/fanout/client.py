@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from shared.eventlog.errors import UnknownFormat
 from shared.fanout.snapshot import Snapshot
 from shared.fanout.transfer import MEDIA_TYPE, DamagedSnapshot, receive
 from shared.flags import read_secret
+from shared.storage.protocol import Revision
+
+T = TypeVar("T")
 
 SILENCE_S = 10.0
 """How long nothing may come."""
@@ -43,6 +46,29 @@ async def fetch_snapshot(server: str, access: SnapshotAccess) -> Snapshot:
     Raises:
         SnapshotUnavailable: it can't be reached, has none yet, or it broke off.
     """
+
+    async def read(content: Readable) -> Snapshot:
+        return await receive(_chunks(content))
+
+    return await _fetch(server, "/snapshot", access, read)
+
+
+async def fetch_revision(server: str, access: SnapshotAccess) -> Revision:
+    """Return of which revision a snapshot from there would be.
+
+    Raises:
+        SnapshotUnavailable: as above.
+    """
+
+    async def read(content: Readable) -> Revision:
+        return Revision(int(await content.read(_CHUNK_BYTES)))
+
+    return await _fetch(server, "/revision", access, read)
+
+
+async def _fetch(
+    server: str, path: str, access: SnapshotAccess, read: Callable[[Readable], Awaitable[T]]
+) -> T:
     import aiohttp  # a quarter of a second to import, and only starts need it
 
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=2.0, sock_read=SILENCE_S)
@@ -50,12 +76,15 @@ async def fetch_snapshot(server: str, access: SnapshotAccess) -> Snapshot:
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(f"{server}/snapshot", headers=headers, ssl=access.context()) as answer,
+            session.get(f"{server}{path}", headers=headers, ssl=access.context()) as answer,
         ):
             if answer.status != 200:
                 raise SnapshotUnavailable(f"{server}: HTTP {answer.status}")
-            return await receive(_chunks(answer.content))
-    except (aiohttp.ClientError, OSError, TimeoutError, DamagedSnapshot, UnknownFormat) as error:
+            return await read(answer.content)
+    except (
+        *(aiohttp.ClientError, OSError, TimeoutError),
+        *(DamagedSnapshot, UnknownFormat, ValueError),
+    ) as error:
         raise SnapshotUnavailable(f"{server}: {error or type(error).__name__}") from error
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from abc import ABC, abstractmethod
@@ -37,6 +38,8 @@ STORAGE_PAST_TIMEOUT_S = 20.0
 LOOK_BACK_S = 2.0
 """Between two looks whether the storage has gone back, which a log does not tell: soon, before it
 has come as far again."""
+ALONE_S = 30.0
+"""Between two loads of a replica that alone is cut off from the log."""
 LAST_FRAMES_S = 0.2
 """For watches to end cleanly before the process does."""
 
@@ -136,6 +139,10 @@ class SharedEventFlow(EventFlow):
         self._log = MeasuredLog(opener.log(event_log), on_lag)
         self.reloads = 0
         """How often what followed was gone from the log, and everything was loaded anew."""
+        self._elsewhere = Revision(0)
+        """How far a watchfanout was when the log could not be read the last time."""
+        self._caught_up_s = -math.inf
+        """When this replica was loaded anew because it alone could not read the log."""
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -146,15 +153,38 @@ class SharedEventFlow(EventFlow):
                 try:
                     await self._cache.follow(self._log)
                 except ReloadNeeded as error:
-                    # What is there is served meanwhile: consistent reads go by the storage.
-                    log.warning("the cache is loaded anew", extra={"why": str(error)})
-                    self.reloads += 1
-                    filling.cancel()  # those windows are gone
-                    await self._load()
-                    filling = tasks.create_task(self._fill_windows(), name="fill the windows")
+                    why = str(error)
                 except EventLogError as error:
                     log.warning("the event log is away", extra={"why": str(error)})
-                    await asyncio.sleep(RETRY_S * (0.5 + random.random()))
+                    if not await self._is_left_behind():
+                        await asyncio.sleep(RETRY_S * (0.5 + random.random()))
+                        continue
+                    why = "the event log is out of reach, and not for the others"
+                # What is there is served meanwhile: consistent reads go by the storage.
+                log.warning("the cache is loaded anew", extra={"why": why})
+                self.reloads += 1
+                filling.cancel()  # those windows are gone
+                await self._load()
+                filling = tasks.create_task(self._fill_windows(), name="fill the windows")
+
+    async def _is_left_behind(self) -> bool:
+        """Whether the log failed here again after a watchfanout knew more.
+
+        What that has in its state, it had added to the log before: the others have their events,
+        and the clients here wait for theirs in vain.
+        """
+        now = asyncio.get_running_loop().time()
+        if now < self._caught_up_s + ALONE_S:
+            return False
+        before, self._elsewhere = self._elsewhere, await self._snapshots.revision()
+        if before <= self._cache.revision:
+            return False
+        try:
+            await self._snapshots.check_not_back(self._cache.revision)
+        except StorageUnavailable:
+            return False  # which has to tell the past, or clients could not resume
+        self._caught_up_s = now
+        return True
 
     async def _look_back(self) -> None:
         while True:
@@ -171,7 +201,8 @@ class SharedEventFlow(EventFlow):
     async def _load(self) -> None:
         while True:
             try:
-                snapshot = await self._snapshots.newest(at_least=await self._log_begins())
+                at_least = max(await self._log_begins(), self._elsewhere)
+                snapshot = await self._snapshots.newest(at_least=at_least)
                 await self._cache.load(await self._opener.snapshot(snapshot))
             except (StorageUnavailable, StaleSnapshot, Compacted) as error:
                 log.warning("no snapshot to begin with", extra={"why": str(error)})

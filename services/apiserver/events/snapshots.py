@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from services.apiserver.events.past import tell_past
 from shared.fanout import Snapshot, load_snapshot
-from shared.fanout.client import SnapshotAccess, SnapshotUnavailable, fetch_snapshot
+from shared.fanout.client import SnapshotAccess, SnapshotUnavailable, fetch_revision, fetch_snapshot
 from shared.fanout.opening import Opener
 from shared.objects import Extractor
 from shared.storage import (
@@ -49,6 +49,16 @@ class Snapshots:
             StorageUnavailable, HistoryLost: the storage can't tell it.
         """
         await tell_past(self._storage, opener, cache, etcd_prefix=self._etcd_prefix)
+
+    async def revision(self) -> Revision:
+        """Return how far the watchfanout is that is furthest; 0 if none of them tells."""
+        furthest = Revision(0)
+        for server in self._servers:
+            try:
+                furthest = max(furthest, await fetch_revision(server, self._access))
+            except SnapshotUnavailable as error:
+                log.info("no revision from there", extra={"why": str(error)})
+        return furthest
 
     async def check_not_back(self, seen: Revision) -> None:
         """Do nothing if the storage has come as far as `seen`.

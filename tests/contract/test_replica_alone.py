@@ -1,0 +1,128 @@
+"""A replica that alone is cut off from the log catches up all the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from services.apiserver.events import flow as eventflow
+from services.apiserver.events.flow import SharedEventFlow
+from services.apiserver.events.snapshots import Snapshots
+from services.watchfanout.state import State
+from shared.eventlog.redis import RedisEventLog, RedisEventLogOptions, RedisServer
+from shared.fanout import extractor_for
+from shared.fanout.client import SnapshotAccess
+from shared.fanout.opening import Opener
+from shared.resources import builtin_table
+from shared.storage.encryption import Encryption, StoredResources
+from shared.watchcache import WatchCache
+from shared.watchcache.watcher import EndReason
+from tests.chaos.relay import Relay
+from tests.contract.etcd_server import EtcdProcess, start_etcd
+from tests.contract.redis_server import RedisProcess
+from tests.contract.test_snapshots import TOKEN, serving
+from tests.contract.test_watchfanout import PREFIX, Play, World, play, until
+
+__all__ = ["play"]
+
+OPTIONS = RedisEventLogOptions(patience_s=0.5, timeout_s=0.5)
+CONFIGMAPS = b"/registry/configmaps/"
+
+
+@pytest.fixture
+def etcd(tmp_path: Path) -> Iterator[EtcdProcess]:
+    process = start_etcd(tmp_path / "etcd", "--unsafe-no-fsync")
+    yield process
+    process.kill()
+
+
+@pytest.fixture
+def redis(own_redis: RedisProcess) -> RedisProcess:
+    return own_redis
+
+
+@asynccontextmanager
+async def replica(world: World, watchfanout: str, redis: str) -> AsyncIterator[SharedEventFlow]:
+    extractor = extractor_for(builtin_table().resources(), "/registry")
+    snapshots = Snapshots(
+        (watchfanout,), SnapshotAccess("", TOKEN), world.storage, extractor, etcd_prefix="/registry"
+    )
+    log = RedisEventLog(RedisServer.from_url(redis), OPTIONS)
+    opener = Opener(
+        Encryption({}, StoredResources((), "/registry")), extractor, etcd_prefix="/registry"
+    )
+    cache = WatchCache()
+    cache.resource(CONFIGMAPS)
+    flow = SharedEventFlow(snapshots, log, cache, opener)
+    task = asyncio.create_task(flow.run())
+    try:
+        await flow.ready.wait()
+        yield flow
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await log.aclose()
+
+
+def test_it_gets_what_the_others_have_from_a_watchfanout(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(eventflow, "ALONE_S", 1.0)
+
+    async def story(world: World) -> None:
+        link = Relay("link to Redis", [world.redis.port])
+        await link.start()
+        state = State()
+        async with world.leader(state), serving(state) as url:
+            first = await world.deliver("a")
+            await until(lambda: state.revision >= first)
+            async with replica(world, url, f"redis://127.0.0.1:{link.port}") as flow:
+                cache = flow._cache
+                watcher = cache.resource(CONFIGMAPS).watch(after=first)
+                link.cut()
+                second = await world.deliver("b")
+                assert await cache.wait_for(second, 10)
+                assert watcher.ended is EndReason.EXPIRED
+                # The client resumes where it was, and has missed nothing.
+                await until(lambda: not cache.is_backfilling)
+                events = cache.resource(CONFIGMAPS).events_since(first)
+                assert [event.object.key for event in events] == [PREFIX + b"b"]
+                third = await world.deliver("c")
+                assert await cache.wait_for(third, 10)
+                link.mend()
+                reloads = flow.reloads
+                fourth = await world.deliver("d")
+                assert await cache.wait_for(fourth, 10)
+                assert flow.reloads == reloads
+        link.close()
+
+    play(story)
+
+
+def test_where_nobody_has_the_log_nobody_loads_anew(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(eventflow, "ALONE_S", 0.5)
+
+    async def story(world: World) -> None:
+        state = State()
+        async with world.leader(state), serving(state) as url:
+            first = await world.deliver("a")
+            await until(lambda: state.revision >= first)
+            async with replica(world, url, world.redis.url) as flow:
+                watcher = flow._cache.resource(CONFIGMAPS).watch(after=first)
+                world.redis.kill()
+                await world.write("b")
+                await asyncio.sleep(4)
+                assert flow.reloads == 0
+                world.redis.start()
+                last = await world.write("c")
+                assert await flow._cache.wait_for(last, 10)
+                assert watcher.ended is None
+                assert flow.reloads == 0
+
+    play(story)
