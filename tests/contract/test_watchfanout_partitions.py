@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from shared.storage.etcd.election import Election, Holder
 from tests.chaos.relay import Relay
 from tests.contract.etcd_server import EtcdProcess, free_ports, start_etcd
 from tests.contract.redis_server import RedisProcess
-from tests.contract.test_watchfanout import Play, World, play
+from tests.contract.test_watchfanout import Play, World, play, until
 
 __all__ = ["play"]
 
@@ -122,5 +123,30 @@ def test_two_of_one_name_do_not_take_the_lead_from_each_other_again_and_again(
                 leases.append((await leader_of(etcd, but=leases)).lease)
             await asyncio.sleep(3)
             assert (await leader_of(etcd)).lease == leases[-1]
+
+    play(story)
+
+
+@pytest.mark.parametrize("new_ones_too", [False, True])
+def test_what_a_frozen_link_held_back_comes_to_a_log_that_was_emptied_meanwhile(
+    play: Play, new_ones_too: bool
+) -> None:
+    async def story(world: World) -> None:
+        link = Relay("link to Redis", [world.redis.port])
+        await link.start()
+        cut_off = World(world.storage, world.log, replace(world.redis, port=link.port))
+        async with cut_off.leader() as leader:
+            await world.deliver("a")
+            link.freeze(new_ones_too=new_ones_too)
+            await world.write("b")  # waits in the link, for longer than the leader does
+            await asyncio.sleep(0.5)
+            world.redis.do("FLUSHALL")
+            if not new_ones_too:
+                await until(lambda: leader.refills == 2)
+            link.mend()
+            last = await world.write("c")
+            assert await world.names(after=1, until=last) == ["a", "b", "c"]
+            assert leader.refills == 2
+        link.close()
 
     play(story)
