@@ -15,7 +15,7 @@ from shared.eventlog.protocol import Bounds, Entry
 from shared.eventlog.redis.connection import Link, OutOfMemory, RedisServer, Refused
 from shared.eventlog.redis.reader import Reader
 from shared.eventlog.redis.retention import Retention
-from shared.eventlog.redis.stream import FIELD, entry_id, look_at, measure
+from shared.eventlog.redis.stream import FIELD, entry_id, look_at, measure, revision_of, unpacked
 from shared.storage.protocol import Revision
 
 log = logging.getLogger("kubefan.eventlog")
@@ -51,8 +51,8 @@ class RedisEventLogOptions:
 class RedisEventLog:
     """An EventLog in Redis.
 
-    To append takes XADD, XLEN, XTRIM, XINFO STREAM and MEMORY USAGE, to read XREAD and XINFO
-    STREAM.
+    To append takes XADD, XLEN, XTRIM, DEL, XREAD, XINFO STREAM and MEMORY USAGE, to read XREAD
+    and XINFO STREAM.
 
     A connection or a stream that was lost is never made again in silence: whoever appends gets
     EventLogUnavailable, looks at `bounds()`, and goes on behind what is there or fills the log
@@ -112,6 +112,7 @@ class RedisEventLog:
                 if "equal or smaller" not in str(refusal):
                     raise
                 self._stream_exists = True
+                await self._check_follows(link, entry.previous)
                 return False
             if added is None:
                 self._stream_exists = False
@@ -127,6 +128,24 @@ class RedisEventLog:
                 await link.ask((b"XTRIM", self._key, b"MAXLEN", kept))
             return True
 
+    async def _check_follows(self, link: Link, revision: Revision) -> None:
+        """See whether the log, which has something newer, has what follows `revision`.
+
+        It has not if it was emptied while two appended: one began to fill it again, and the other
+        went on where it was. What is behind such a gap is given up for what can fill it.
+
+        Raises:
+            EventLogUnavailable: the log had a gap, and has to be filled anew.
+        """
+        stream = await look_at(link, self._key)
+        if stream is None or stream.first is None or revision_of(stream.first[0]) > revision:
+            return  # trimmed, or begun later: no gap
+        read = (b"XREAD", b"COUNT", 1, b"STREAMS", self._key, entry_id(revision))
+        (answer,) = await link.ask(read)
+        if answer is not None and unpacked(answer[0][1][0], Unpacker()).previous > revision:
+            await self._discard(link)
+            raise EventLogUnavailable("the event log had a gap, and has to be filled anew")
+
     async def _make_room(self, link: Link) -> None:
         """Give up the oldest quarter: a log larger than its Redis would else stand still."""
         (length,) = await link.ask((b"XLEN", self._key))
@@ -138,9 +157,12 @@ class RedisEventLog:
     async def discard(self) -> None:
         """Throw the whole log away: it tells of another store."""
         async with self._using_link() as link:
-            await link.ask((b"DEL", self._key))
-            self._stream_exists = False
-            self._retention.replace(0, 0)
+            await self._discard(link)
+
+    async def _discard(self, link: Link) -> None:
+        await link.ask((b"DEL", self._key))
+        self._stream_exists = False
+        self._retention.replace(0, 0)
 
     async def bounds(self) -> Bounds | None:
         async with self._using_link() as link:
