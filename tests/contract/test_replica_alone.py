@@ -13,11 +13,13 @@ from services.apiserver.events import flow as eventflow
 from services.apiserver.events.flow import SharedEventFlow
 from services.apiserver.events.snapshots import Snapshots
 from services.watchfanout.state import State
+from shared.eventlog import Entry
 from shared.eventlog.redis import RedisEventLog, RedisEventLogOptions, RedisServer
 from shared.fanout import extractor_for
 from shared.fanout.client import SnapshotAccess
 from shared.fanout.opening import Opener
 from shared.resources import builtin_table
+from shared.storage import Revision
 from shared.storage.encryption import Encryption, StoredResources
 from shared.watchcache import WatchCache
 from shared.watchcache.watcher import EndReason
@@ -124,5 +126,19 @@ def test_where_nobody_has_the_log_nobody_loads_anew(
                 assert await flow._cache.wait_for(last, 10)
                 assert watcher.ended is None
                 assert flow.reloads == 0
+
+    play(story)
+
+
+def test_a_log_that_no_snapshot_reaches_is_not_tried_without_pause(play: Play) -> None:
+    """As of an etcd that was restored, while no watchfanout is there to throw it away."""
+
+    async def story(world: World) -> None:
+        await world.write("a")
+        await world.log.append(Entry(Revision(900), Revision(901)))
+        async with replica(world, "http://127.0.0.1:1", world.redis.url) as flow:
+            before = flow.reloads
+            await asyncio.sleep(3)
+            assert flow.reloads - before <= 6
 
     play(story)

@@ -38,6 +38,7 @@ STORAGE_PAST_TIMEOUT_S = 20.0
 LOOK_BACK_S = 2.0
 """Between two looks whether the storage has gone back, which a log does not tell: soon, before it
 has come as far again."""
+MOST_RETRY_S = 16.0
 ALONE_S = 30.0
 """Between two loads of a replica that alone is cut off from the log."""
 LAST_FRAMES_S = 0.2
@@ -139,6 +140,8 @@ class SharedEventFlow(EventFlow):
         self._log = MeasuredLog(opener.log(event_log), on_lag)
         self.reloads = 0
         """How often what followed was gone from the log, and everything was loaded anew."""
+        self._in_vain = 0
+        """How often in turn the log did not continue what had been loaded."""
         self._elsewhere = Revision(0)
         """How far a watchfanout was when the log could not be read the last time."""
         self._caught_up_s = -math.inf
@@ -162,10 +165,24 @@ class SharedEventFlow(EventFlow):
                     why = "the event log is out of reach, and not for the others"
                 # What is there is served meanwhile: consistent reads go by the storage.
                 log.warning("the cache is loaded anew", extra={"why": why})
+                await self._pause_if_in_vain()
                 self.reloads += 1
                 filling.cancel()  # those windows are gone
                 await self._load()
                 filling = tasks.create_task(self._fill_windows(), name="fill the windows")
+
+    async def _pause_if_in_vain(self) -> None:
+        """Wait longer each time that the log did not continue what had been loaded.
+
+        A log of another store does not until its writer throws it away; to load again and again
+        would keep the store from its work, and clients from theirs.
+        """
+        if self._cache.revision > self._cache.loaded_at:
+            self._in_vain = 0
+            return
+        pause_s = min(RETRY_S * 2**self._in_vain, MOST_RETRY_S)
+        self._in_vain = min(self._in_vain + 1, 10)
+        await asyncio.sleep(pause_s * (0.5 + random.random() / 2))
 
     async def _is_left_behind(self) -> bool:
         """Whether the log failed here again after a watchfanout knew more.
