@@ -2,7 +2,8 @@
 the roles and bindings of the bootstrap policy.
 
 Source: kube-apiserver v1.36.2, pkg/controlplane/controller/systemnamespaces and
-.../kubernetesservice, pkg/registry/rbac/rest/storage_rbac.go (EnsureRBACPolicy).
+.../{kubernetesservice,legacytokentracking}, pkg/registry/rbac/rest/storage_rbac.go
+(EnsureRBACPolicy).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from services.apiserver.values.time import now
 log = logging.getLogger("kubefan.apiserver.bootstrap")
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+LEGACY_TOKEN_TRACKING = "kube-apiserver-legacy-service-account-token-tracking"
 APISERVER_USER = UserInfo("system:apiserver", groups=("system:masters",))
 PRIORITY_CLASSES = (
     (
@@ -91,6 +93,16 @@ def default_objects(addresses: ClusterAddresses) -> Iterator[tuple[str, str, Obj
         "",
         "configmaps",
         _object("v1", "ConfigMap", "extension-apiserver-authentication", "kube-system"),
+    )
+    # Since when tokens out of Secrets have a label with the day of their last use: what
+    # kube-controller-manager must know before it removes those that nobody uses.
+    yield (
+        "",
+        "configmaps",
+        {
+            **_object("v1", "ConfigMap", LEGACY_TOKEN_TRACKING, "kube-system"),
+            "data": {"since": now()[: len("2006-01-02")]},
+        },
     )
     yield "", "services", _service(addresses)
     if not ipaddress.ip_address(addresses.advertise_address).is_loopback:
