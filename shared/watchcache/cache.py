@@ -99,10 +99,11 @@ class WatchCache:
         # What came between is unknown; they end before the revision moves, for their bookmarks.
         self.end_watchers(EndReason.EXPIRED)
         self.revision = self.loaded_at = snapshot.revision
-        for resource, loaded in contents.items():
-            resource.load(loaded, self._new_history())
+        past = [resource.load(loaded, self._new_history()) for resource, loaded in contents.items()]
         self._backfill = _Backfill(snapshot.revision)
         self._waiters.advance(self.revision)
+        for one in past:
+            await one.let_go()
 
     def apply(self, entry: Entry) -> None:
         """Take over what is new in the entry.

@@ -161,14 +161,27 @@ def test_a_newer_snapshot_replaces_everything() -> None:
     assert pods.events_since(Revision(20)) == []
 
 
-def test_a_large_snapshot_is_loaded_in_slices_that_let_others_run() -> None:
+def test_a_list_that_is_in_use_stays_whole_when_another_snapshot_is_loaded() -> None:
+    cache, pods = loaded(cached(A, 5), cached(B, 6))
+    page = pods.scan(PODS)
+    asyncio.run(cache.load(Snapshot(Revision(20), (cached(C, 15),))))
+    assert [item.key for item in page] == [A, B]
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["empty before", "as large before"])
+def test_a_large_snapshot_is_loaded_in_slices_that_let_others_run(is_first: bool) -> None:
     names = [b"ns/%06d" % number for number in range(100_000)]
-    snapshot = Snapshot(Revision(20), [cached_plain(PODS + name) for name in names])
+
+    def snapshot(revision: int) -> Snapshot:
+        return Snapshot(Revision(revision), [cached_plain(PODS + name) for name in names])
 
     async def story() -> float:
-        cache, longest_s, last = WatchCache(), 0.0, time.thread_time()
+        cache = WatchCache()
         cache.resource(PODS)
-        loading = asyncio.create_task(cache.load(snapshot))
+        if not is_first:
+            await cache.load(snapshot(20))
+        loading = asyncio.create_task(cache.load(snapshot(21)))
+        longest_s, last = 0.0, time.thread_time()
         while not loading.done():
             await asyncio.sleep(0)
             now = time.thread_time()
