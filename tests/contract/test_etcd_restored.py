@@ -34,7 +34,7 @@ from shared.watchcache import WatchCache
 from shared.watchcache.watcher import EndReason
 from tests.contract.etcd_server import EtcdProcess, start_etcd
 from tests.contract.redis_server import RedisProcess
-from tests.contract.test_watchfanout import PREFIX, World, until
+from tests.contract.watchfanout_world import PREFIX, World, until
 
 PATIENCE_S = 30.0
 NOBODY = SnapshotAccess("", "")

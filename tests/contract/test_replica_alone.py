@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -24,27 +23,13 @@ from shared.storage.encryption import Encryption, StoredResources
 from shared.watchcache import WatchCache
 from shared.watchcache.watcher import EndReason
 from tests.chaos.relay import Relay
-from tests.contract.etcd_server import EtcdProcess, start_etcd
-from tests.contract.redis_server import RedisProcess
 from tests.contract.test_snapshots import TOKEN, serving
-from tests.contract.test_watchfanout import PREFIX, Play, World, play, until
+from tests.contract.watchfanout_world import PREFIX, Play, World, etcd, play, redis, until
 
-__all__ = ["play"]
+__all__ = ["etcd", "play", "redis"]
 
 OPTIONS = RedisEventLogOptions(patience_s=0.5, timeout_s=0.5)
 CONFIGMAPS = b"/registry/configmaps/"
-
-
-@pytest.fixture
-def etcd(tmp_path: Path) -> Iterator[EtcdProcess]:
-    process = start_etcd(tmp_path / "etcd", "--unsafe-no-fsync")
-    yield process
-    process.kill()
-
-
-@pytest.fixture
-def redis(own_redis: RedisProcess) -> RedisProcess:
-    return own_redis
 
 
 @asynccontextmanager

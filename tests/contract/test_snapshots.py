@@ -20,7 +20,7 @@ from shared.resources import builtin_table
 from shared.storage import Revision
 from shared.storage.etcd import EtcdStorage
 from tests.contract.etcd_server import EtcdProcess, free_ports, start_etcd
-from tests.contract.test_watchfanout import PREFIX, configmap, until
+from tests.contract.watchfanout_world import PREFIX, configmap, until
 
 TOKEN = "secret"
 PATIENCE_S = 20.0

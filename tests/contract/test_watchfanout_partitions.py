@@ -17,25 +17,13 @@ from services.watchfanout.service import ELECTION_KEY
 from shared.eventlog.redis import RedisEventLogOptions
 from shared.storage.etcd.election import Election, Holder
 from tests.chaos.relay import Relay
-from tests.contract.etcd_server import EtcdProcess, free_ports, start_etcd
+from tests.contract.etcd_server import EtcdProcess, free_ports
 from tests.contract.redis_server import RedisProcess
-from tests.contract.test_watchfanout import Play, World, play, until
+from tests.contract.watchfanout_world import Play, World, etcd, play, redis, until
 
-__all__ = ["play"]
+__all__ = ["etcd", "play", "redis"]
 
 KEY = RedisEventLogOptions().key
-
-
-@pytest.fixture
-def etcd(tmp_path: Path) -> Iterator[EtcdProcess]:
-    process = start_etcd(tmp_path / "etcd", "--unsafe-no-fsync")
-    yield process
-    process.kill()
-
-
-@pytest.fixture
-def redis(own_redis: RedisProcess) -> RedisProcess:
-    return own_redis
 
 
 def test_a_redis_that_came_back_as_it_was_earlier_lacks_nothing_that_etcd_knows(
