@@ -75,8 +75,10 @@ class RedisEventLog:
         self._stream_exists = False
         """As whoever appends has been told last."""
         self._is_measured = False
-        """Since `bounds` were looked at: others may have appended before, as much as they trimmed,
-        so that its length alone does not tell it."""
+        """Others may have appended before `bounds` were looked at, as much as they trimmed, so that
+        its length alone does not tell it."""
+        self._appended = Revision(0)
+        """The last entry of our own."""
         self._readers: set[Reader] = set()
         self._closed = False
 
@@ -119,6 +121,7 @@ class RedisEventLog:
                 self._retention.replace(0, 0)
                 raise EventLogUnavailable("the event log is gone, and has to be filled anew")
             self._stream_exists = True
+            self._appended = entry.revision
             self._retention.add(len(packed))
             if length != len(self._retention) or not self._is_measured:  # others append too
                 self._retention.replace(*await measure(link, self._key))
@@ -168,7 +171,8 @@ class RedisEventLog:
         async with self._using_link() as link:
             stream = await look_at(link, self._key)
             self._stream_exists = stream is not None
-            self._is_measured = False
+            if stream is not None and stream.last_id != self._appended:
+                self._is_measured = False
         return None if stream is None else stream.bounds(Unpacker())
 
     async def read(self, *, after: Revision) -> AsyncGenerator[Entry, None]:
